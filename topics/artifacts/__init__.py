@@ -1,0 +1,1 @@
+"""The artifact store: `protocol.py` says what every implementation keeps."""

@@ -1,0 +1,122 @@
+"""Where the bytes live that events refer to: uploads, stems, documents.
+
+Two kinds of key share a store: uploads (``uploads/<tenant>/<uploadId>``), which clients write
+through presigned URLs, and results (``results/<stage>/<digest>/<name>``), which stages write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class ArtifactError(Exception):
+    """The store could not do what was asked; the message names the object and what to do."""
+
+    code = "artifact_error"
+
+
+class ArtifactMissing(ArtifactError):
+    """No such object."""
+
+    code = "artifact_missing"
+
+
+class ArtifactCorrupt(ArtifactError):
+    """The bytes are not those that the reference promises."""
+
+    code = "artifact_corrupt"
+
+
+class StoreFull(ArtifactError):
+    """No room is left. Nothing of the object was kept."""
+
+    code = "store_full"
+
+
+class UploadInvalid(ArtifactError):
+    """A multipart upload cannot be completed: parts missing, unknown or changed."""
+
+    code = "upload_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object in the store. ``sha256`` is None where the store did not read the bytes itself."""
+
+    uri: str
+    bytes: int
+    media_type: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A received part of a multipart upload."""
+
+    number: int  # from 1
+    bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """A URL that works from one address until a moment."""
+
+    url: str
+    expires_at_ms: int  # Unix time
+
+
+class ArtifactStore(Protocol):
+    """Objects by key, written whole or not at all."""
+
+    def uri(self, key: str) -> str:
+        """The ``uri`` that events carry for a key, valid in every process of the product."""
+
+    def put(self, key: str, source: Path | bytes | BinaryIO, media_type: str) -> Stored:
+        """Write an object atomically (replacing one of the same key) and digest it as written."""
+
+    def put_if_absent(self, key: str, data: bytes, media_type: str) -> bool:
+        """Write a small object unless the key is taken; exactly one of racing callers gets True."""
+
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """The bytes, or the first ``limit`` of them. Raises `ArtifactMissing`."""
+
+    def fetch(self, uri: str, target: Path, *, sha256: str | None = None) -> str:
+        """Copy to a file and return the sha256 as read. Raises `ArtifactCorrupt` on a mismatch."""
+
+    def stat(self, uri: str) -> Stored:
+        """Size and type. Raises `ArtifactMissing`."""
+
+    def delete(self, uri: str) -> None:
+        """Remove an object; a missing one is no error."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key under a prefix, in order."""
+
+    def begin_upload(self, key: str, media_type: str) -> str:
+        """Open a multipart upload and return the store's own id of it."""
+
+    def sign_part(
+        self, key: str, upload: str, number: int, *, ttl_s: int, ip: str | None, max_bytes: int
+    ) -> SignedUrl:
+        """A PUT URL for one part, of at most ``max_bytes`` where the store can enforce it."""
+
+    def parts(self, key: str, upload: str) -> Sequence[Part]:
+        """The parts received so far, in order. Raises `ArtifactMissing` for an unknown upload."""
+
+    def complete_upload(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> Stored:
+        """Join ``(number, etag)`` parts into the object. Idempotent. Raises `UploadInvalid`."""
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Drop an upload and its parts; an unknown one is no error."""
+
+    def sign_get(
+        self, uri: str, *, ttl_s: int, ip: str | None, filename: str | None = None
+    ) -> SignedUrl:
+        """A GET URL (Range works) that offers ``filename`` when it is saved."""
+
+    def check(self) -> None:
+        """Raise `ArtifactError` unless the store can be read and written now."""
