@@ -1,4 +1,4 @@
-"""The log: records in partitions, groups that share them, transactions that join outputs to offsets.
+"""The log: records in partitions, shared by groups, written in transactions.
 
 `protocol.py` says what every implementation keeps; `embedded.py` keeps it in one SQLite file.
 """

@@ -68,7 +68,7 @@ class Fenced(LogError):
 
 
 class Doubtful(LogError):
-    """A commit whose outcome is unknown. Throw the producer away, make another, read the offsets."""
+    """A commit whose outcome is unknown. Make a new producer and read the offsets again."""
 
 
 class Transaction(Protocol):

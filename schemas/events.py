@@ -1,0 +1,787 @@
+"""Events and the records they share, generated from ``avro/`` by ``schemas.generate``.
+
+Python names are snake_case, wire names (``to_wire``, ``from_wire``) are those of the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A reference to bytes in the artifact store; never the bytes, never a signed URL."""
+
+    name: str = ""
+    """What it is to the job: source, lyrics, vocals, minus, mix, transcript, karaoke."""
+    uri: str = ""
+    """Where the store keeps it, valid in every process of the product."""
+    sha256: str = ""
+    """Digest of the bytes in hex; empty while no stage has read them."""
+    bytes: int = 0
+    """Size in bytes."""
+    media_type: str = ""
+    """IANA media type."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "name": self.name,
+            "uri": self.uri,
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "mediaType": self.media_type,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Artifact:
+        """Read an Avro record."""
+        return cls(
+            name=wire["name"],
+            uri=wire["uri"],
+            sha256=wire["sha256"],
+            bytes=wire["bytes"],
+            media_type=wire["mediaType"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Which implementation did a step, so that a result can be judged and made again."""
+
+    name: str = ""
+    """Backend: light, full, or given when a person supplied the result."""
+    model: str = ""
+    """Model or method and its version."""
+    hash: str = ""
+    """Digest of the model's weights in hex; empty where it has none."""
+    device: str = ""
+    """Device class it ran on: cpu or cuda."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "name": self.name,
+            "model": self.model,
+            "hash": self.hash,
+            "device": self.device,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Backend:
+        """Read an Avro record."""
+        return cls(
+            name=wire["name"],
+            model=wire["model"],
+            hash=wire["hash"],
+            device=wire["device"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The whole context of a job, carried by every work event: a stage needs the event and the artifact store, nothing else."""
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track; the record key of the karaoke topics."""
+    tenant: str = "default"
+    """Whose job it is; 'default' while access control is off."""
+    version: int = 1
+    """The track version that this job will publish, from 1."""
+    attempt: int = 1
+    """1 for the first run of the job, one more for each retry of it."""
+    from_stage: str = "separation"
+    """The first stage that runs; the rest follows by itself."""
+    language: str = ""
+    """BCP 47 language of the lyrics; empty when the client did not say."""
+    title: str = ""
+    """Song title; may be empty."""
+    artist: str = ""
+    """Performer; may be empty."""
+    duration_ms: int = 0
+    """Length of the song in milliseconds; 0 until it is decoded."""
+    lyrics: Artifact | None = None
+    """Lyrics document (lyrics/1) to align, or null to have the song transcribed."""
+    artifacts: tuple[Artifact, ...] = ()
+    """What the job has to work with so far, one of a name."""
+    backends: Mapping[str, Backend] = field(default_factory=dict)
+    """Which backend did each step so far, by stage name."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Choices of the client for single stages, e.g. separation.backend=light."""
+    callback_id: str = ""
+    """Webhook endpoint of this job, resolved by the delivery service; empty for none."""
+    replay_id: str = ""
+    """Names the replay that caused the job; empty for ordinary jobs."""
+    force: bool = False
+    """True: compute again even where a result is already stored."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "version": self.version,
+            "attempt": self.attempt,
+            "fromStage": self.from_stage,
+            "language": self.language,
+            "title": self.title,
+            "artist": self.artist,
+            "durationMs": self.duration_ms,
+            "lyrics": None if self.lyrics is None else self.lyrics.to_wire(),
+            "artifacts": [item.to_wire() for item in self.artifacts],
+            "backends": {name: item.to_wire() for name, item in self.backends.items()},
+            "options": dict(self.options),
+            "callbackId": self.callback_id,
+            "replayId": self.replay_id,
+            "force": self.force,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Work:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            version=wire["version"],
+            attempt=wire["attempt"],
+            from_stage=wire["fromStage"],
+            language=wire["language"],
+            title=wire["title"],
+            artist=wire["artist"],
+            duration_ms=wire["durationMs"],
+            lyrics=None if wire["lyrics"] is None else Artifact.from_wire(wire["lyrics"]),
+            artifacts=tuple(Artifact.from_wire(item) for item in wire["artifacts"]),
+            backends={name: Backend.from_wire(item) for name, item in wire["backends"].items()},
+            options=dict(wire["options"]),
+            callback_id=wire["callbackId"],
+            replay_id=wire["replayId"],
+            force=wire["force"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """Every word of the lyrics has its times or a reason why not."""
+
+    topic: ClassVar[str] = "aligned"
+
+    work: Work
+    """The job's context."""
+    words: int = 0
+    """Number of words."""
+    placed: int = 0
+    """Number of words with times."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "words": self.words,
+            "placed": self.placed,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Aligned:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            words=wire["words"],
+            placed=wire["placed"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The alignment was judged against the audio."""
+
+    topic: ClassVar[str] = "checked"
+
+    work: Work
+    """The job's context."""
+    score: float = 0.0
+    """Quality from 0 (useless) to 1."""
+    flags: int = 0
+    """Number of flags raised."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "score": self.score,
+            "flags": self.flags,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Checked:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            score=wire["score"],
+            flags=wire["flags"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequested:
+    """A client asked for a karaoke track from an asset."""
+
+    topic: ClassVar[str] = "import-requested"
+
+    work: Work
+    """The job's context."""
+    asset_id: str = ""
+    """The asset."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "assetId": self.asset_id,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ImportRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            asset_id=wire["assetId"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCanceled:
+    """The job must not go on. A publish already committed wins."""
+
+    topic: ClassVar[str] = "job-canceled"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The attempt of the job this belongs to, from 1."""
+    reason: str = ""
+    """Why, in words."""
+    by: str = "owner"
+    """owner or operator."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "reason": self.reason,
+            "by": self.by,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> JobCanceled:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            reason=wire["reason"],
+            by=wire["by"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailed:
+    """The job's tries are spent, or its input was refused."""
+
+    topic: ClassVar[str] = "job-failed"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The attempt of the job this belongs to, from 1."""
+    stage: str = ""
+    """The stage that gave up."""
+    try_number: int = 1
+    """The number of tries."""
+    code: str = ""
+    """Stable word for the reason."""
+    message: str = ""
+    """The reason in words that a musician understands."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "stage": self.stage,
+            "tryNumber": self.try_number,
+            "code": self.code,
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> JobFailed:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            stage=wire["stage"],
+            try_number=wire["tryNumber"],
+            code=wire["code"],
+            message=wire["message"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRetried:
+    """A failed job starts a new attempt; events of older attempts are stale from here on."""
+
+    topic: ClassVar[str] = "job-retried"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The new attempt."""
+    from_stage: str = ""
+    """The stage it starts from."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "fromStage": self.from_stage,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> JobRetried:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            from_stage=wire["fromStage"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LyricsEdited:
+    """A person changed the lyrics or their times; a draft version exists."""
+
+    topic: ClassVar[str] = "lyrics-edited"
+
+    track_id: str
+    """The track; record key."""
+    tenant: str = "default"
+    """Whose track it is."""
+    version: int = 0
+    """The draft's version."""
+    parent: int = 0
+    """The version it was made from."""
+    language: str = ""
+    """BCP 47 language; empty when unknown."""
+    lyrics: Artifact | None = None
+    """The draft's lyrics document (lyrics/1)."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "version": self.version,
+            "parent": self.parent,
+            "language": self.language,
+            "lyrics": None if self.lyrics is None else self.lyrics.to_wire(),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> LyricsEdited:
+        """Read an Avro record."""
+        return cls(
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            version=wire["version"],
+            parent=wire["parent"],
+            language=wire["language"],
+            lyrics=None if wire["lyrics"] is None else Artifact.from_wire(wire["lyrics"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A version became available. Versions are immutable; the current one is the greatest published."""
+
+    topic: ClassVar[str] = "published"
+
+    work: Work
+    """The job's context."""
+    score: float = 0.0
+    """Quality from 0 to 1, from the check."""
+    seconds: float = 0.0
+    """Time the step took."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "score": self.score,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Published:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            score=wire["score"],
+            seconds=wire["seconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReprocessRequested:
+    """Run part of the pipeline (again): from work.fromStage on. Retries, re-alignments, roll-backs and replays come this way."""
+
+    topic: ClassVar[str] = "reprocess-requested"
+
+    work: Work
+    """The job's context."""
+    reason: str = "reprocess"
+    """reprocess, retry, rollback or replay."""
+    steps: tuple[str, ...] = ()
+    """The API steps as the client named them."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "reason": self.reason,
+            "steps": list(self.steps),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ReprocessRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            reason=wire["reason"],
+            steps=tuple(wire["steps"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separated:
+    """The song was split into vocals and backing."""
+
+    topic: ClassVar[str] = "separated"
+
+    work: Work
+    """The job's context."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Separated:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """A try of a step failed; the runtime will try again unless a job-failed follows."""
+
+    topic: ClassVar[str] = "step-failed"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The attempt of the job this belongs to, from 1."""
+    stage: str = ""
+    """The stage."""
+    try_number: int = 1
+    """The try that failed, from 1."""
+    code: str = ""
+    """Stable word for the reason."""
+    message: str = ""
+    """The reason in words that a musician understands."""
+    retry_after_ms: int = -1
+    """Delay until the next try; -1 when there is none."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "stage": self.stage,
+            "tryNumber": self.try_number,
+            "code": self.code,
+            "message": self.message,
+            "retryAfterMs": self.retry_after_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> StepFailed:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            stage=wire["stage"],
+            try_number=wire["tryNumber"],
+            code=wire["code"],
+            message=wire["message"],
+            retry_after_ms=wire["retryAfterMs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgressed:
+    """Life signs of a step."""
+
+    topic: ClassVar[str] = "step-progressed"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The track."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The attempt of the job this belongs to, from 1."""
+    stage: str = ""
+    """The stage."""
+    try_number: int = 1
+    """Try of this step within the attempt, from 1."""
+    sequence: int = 0
+    """Order within the try, from 0."""
+    state: str = ""
+    """started, progress, heartbeat, done or canceled."""
+    progress: float = 0.0
+    """Share of the step done, 0 to 1."""
+    note: str = ""
+    """What it is doing, in words."""
+    elapsed_seconds: float = 0.0
+    """Time since the try started."""
+    sla_seconds: float = 0.0
+    """Soft limit for this song: longer is shown as overdue."""
+    hard_seconds: float = 0.0
+    """Hard limit: longer is killed and tried again."""
+    worker: str = ""
+    """Which worker has it: host and process."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "stage": self.stage,
+            "tryNumber": self.try_number,
+            "sequence": self.sequence,
+            "state": self.state,
+            "progress": self.progress,
+            "note": self.note,
+            "elapsedSeconds": self.elapsed_seconds,
+            "slaSeconds": self.sla_seconds,
+            "hardSeconds": self.hard_seconds,
+            "worker": self.worker,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> StepProgressed:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            stage=wire["stage"],
+            try_number=wire["tryNumber"],
+            sequence=wire["sequence"],
+            state=wire["state"],
+            progress=wire["progress"],
+            note=wire["note"],
+            elapsed_seconds=wire["elapsedSeconds"],
+            sla_seconds=wire["slaSeconds"],
+            hard_seconds=wire["hardSeconds"],
+            worker=wire["worker"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcribed:
+    """The vocals were turned into lyrics."""
+
+    topic: ClassVar[str] = "transcribed"
+
+    work: Work
+    """The job's context."""
+    words: int = 0
+    """Number of words heard."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "words": self.words,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Transcribed:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            words=wire["words"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadCompleted:
+    """A client finished an upload and the gateway checked that it is audio of the promised size."""
+
+    topic: ClassVar[str] = "upload-completed"
+
+    asset_id: str
+    """The asset; record key."""
+    upload_id: str
+    """The upload it came from."""
+    tenant: str = "default"
+    """Whose asset it is."""
+    filename: str = ""
+    """Base name the client gave."""
+    format: str = ""
+    """Container found in the first bytes, e.g. flac."""
+    purpose: str = "karaoke"
+    """What it is for: karaoke or mastering."""
+    source: Artifact
+    """The object. Its sha256 is the client's promise until a stage has read the bytes; empty without one."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "assetId": self.asset_id,
+            "uploadId": self.upload_id,
+            "tenant": self.tenant,
+            "filename": self.filename,
+            "format": self.format,
+            "purpose": self.purpose,
+            "source": self.source.to_wire(),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> UploadCompleted:
+        """Read an Avro record."""
+        return cls(
+            asset_id=wire["assetId"],
+            upload_id=wire["uploadId"],
+            tenant=wire["tenant"],
+            filename=wire["filename"],
+            format=wire["format"],
+            purpose=wire["purpose"],
+            source=Artifact.from_wire(wire["source"]),
+        )
+
+
+Event = (
+    Aligned
+    | Checked
+    | ImportRequested
+    | JobCanceled
+    | JobFailed
+    | JobRetried
+    | LyricsEdited
+    | Published
+    | ReprocessRequested
+    | Separated
+    | StepFailed
+    | StepProgressed
+    | Transcribed
+    | UploadCompleted
+)
+
+
+EVENTS: Mapping[str, type[Event]] = {
+    Aligned.topic: Aligned,
+    Checked.topic: Checked,
+    ImportRequested.topic: ImportRequested,
+    JobCanceled.topic: JobCanceled,
+    JobFailed.topic: JobFailed,
+    JobRetried.topic: JobRetried,
+    LyricsEdited.topic: LyricsEdited,
+    Published.topic: Published,
+    ReprocessRequested.topic: ReprocessRequested,
+    Separated.topic: Separated,
+    StepFailed.topic: StepFailed,
+    StepProgressed.topic: StepProgressed,
+    Transcribed.topic: Transcribed,
+    UploadCompleted.topic: UploadCompleted,
+}

@@ -1,0 +1,95 @@
+"""Every topic once: who writes it, what keys it, how long it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schemas import avsc
+from schemas.events import EVENTS, Event
+
+_DAY_MS = 86_400_000
+FOREVER = -1
+"""Retention of topics that the projection is rebuilt from."""
+
+PARTITIONS = 4
+"""Partitions of a topic unless it says otherwise: the most workers of one stage that share it."""
+
+RETRY_TIERS_MS: Mapping[str, int] = {
+    "5s": 5_000,
+    "30s": 30_000,
+    "5m": 300_000,
+    "30m": 1_800_000,
+    "2h": 7_200_000,
+    "10h": 36_000_000,
+}
+"""Delay of each retry topic. One queue for all delays would block behind its slowest record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the bus. ``key`` is the wire path of the record key inside the value."""
+
+    name: str
+    owner: str
+    key: str
+    doc: str
+    partitions: int = PARTITIONS
+    retention_ms: int = FOREVER
+
+    def key_of(self, event: Event) -> str:
+        """The record key of an event: what must stay in order stays together."""
+        value: object = event.to_wire()
+        for part in self.key.split("."):
+            assert isinstance(value, dict)
+            value = value[part]
+        assert isinstance(value, str)
+        return value
+
+
+def _topic(name: str, owner: str, key: str, *, retention_ms: int = FOREVER) -> Topic:
+    return Topic(name, owner, key, avsc.source(name)["doc"], retention_ms=retention_ms)
+
+
+CATALOG: Mapping[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        _topic("upload-completed", "gateway", "assetId"),
+        _topic("import-requested", "gateway", "work.trackId"),
+        _topic("reprocess-requested", "gateway", "work.trackId"),
+        _topic("lyrics-edited", "gateway", "trackId"),
+        _topic("job-canceled", "gateway", "trackId"),
+        _topic("job-retried", "gateway", "trackId"),
+        _topic("separated", "separation", "work.trackId"),
+        _topic("transcribed", "transcription", "work.trackId"),
+        _topic("aligned", "alignment", "work.trackId"),
+        _topic("checked", "quality", "work.trackId"),
+        _topic("published", "publishing", "work.trackId"),
+        _topic("step-progressed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
+        _topic("step-failed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
+        _topic("job-failed", "every stage", "trackId"),
+    )
+}
+assert set(CATALOG) == set(EVENTS)
+
+CONTROL = ("job-canceled", "job-retried")
+"""Topics that every worker reads whole: what they say holds for every stage."""
+
+
+def retry_topic(stage: str, tier: str) -> str:
+    """Where a stage's records wait for their next try."""
+    return f"{stage}.retry.{tier}"
+
+
+def dead_letter_topic(stage: str) -> str:
+    """Where a stage puts what it gave up on, bytes unchanged."""
+    return f"{stage}.dlq"
+
+
+def partitions(stages: Iterable[str]) -> dict[str, int]:
+    """Every topic to provision for these stages, with its number of partitions."""
+    wanted = {topic.name: topic.partitions for topic in CATALOG.values()}
+    for stage in stages:
+        wanted |= {retry_topic(stage, tier): PARTITIONS for tier in RETRY_TIERS_MS}
+        wanted[dead_letter_topic(stage)] = 1
+    return wanted
