@@ -92,6 +92,8 @@ class Work:
     """Whose job it is; 'default' while access control is off."""
     version: int = 1
     """The track version that this job will publish, from 1."""
+    parent: int = 0
+    """The version whose lyrics this one continues; 0 for none."""
     attempt: int = 1
     """1 for the first run of the job, one more for each retry of it."""
     from_stage: str = "separation"
@@ -126,6 +128,7 @@ class Work:
             "trackId": self.track_id,
             "tenant": self.tenant,
             "version": self.version,
+            "parent": self.parent,
             "attempt": self.attempt,
             "fromStage": self.from_stage,
             "language": self.language,
@@ -149,6 +152,7 @@ class Work:
             track_id=wire["trackId"],
             tenant=wire["tenant"],
             version=wire["version"],
+            parent=wire["parent"],
             attempt=wire["attempt"],
             from_stage=wire["fromStage"],
             language=wire["language"],

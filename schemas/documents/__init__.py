@@ -1,0 +1,1 @@
+"""The documents that services exchange by reference: lyrics, karaoke, and what players read."""

@@ -1,0 +1,268 @@
+"""``lyrics/1``: the words to be sung, before anyone knows when.
+
+Made from the client's text, from transcription, or by editing; read by alignment. Ids are given
+once and survive edits, so that a person's changes, an editor's selection and the next version
+mean the same word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from schemas.documents.text import TextLine, is_sung, split_line, split_lyrics
+
+DEFAULT_SINGER = "s1"
+MAX_WORDS = 20_000
+"""More than any song holds; a bound on what one request can make the aligner chew."""
+
+Milliseconds = Annotated[int, Field(ge=0)]
+
+
+class Document(BaseModel):
+    """A JSON document of the product: camelCase on the wire, closed, finite numbers only."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        serialize_by_alias=True,
+    )
+
+    def to_json(self) -> bytes:
+        """Canonical bytes: equal documents, equal bytes."""
+        return self.model_dump_json(by_alias=True, exclude_none=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read and validate. Raises `pydantic.ValidationError`."""
+        return cls.model_validate_json(data)
+
+
+class Singer(Document):
+    """Somebody who sings."""
+
+    id: str
+    name: str
+
+
+class LyricsWord(Document):
+    """A word as it is shown, what separates it from the next, and its times when they are fixed."""
+
+    id: str
+    text: str = Field(min_length=1)
+    sep: str = " "
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+    locked: bool = Field(
+        default=False, description="A person set the times: alignment does not move the word."
+    )
+
+    @model_validator(mode="after")
+    def _times_make_sense(self) -> Self:
+        if (self.start_ms is None) != (self.end_ms is None):
+            raise ValueError(f"word {self.id} has one time without the other; give both")
+        if self.start_ms is not None and self.end_ms is not None and self.end_ms <= self.start_ms:
+            raise ValueError(f"word {self.id} ends before it starts")
+        if self.locked and self.start_ms is None:
+            raise ValueError(f"word {self.id} is locked without times")
+        return self
+
+
+class LyricsLine(Document):
+    """A line and its singer."""
+
+    id: str
+    singer: str = DEFAULT_SINGER
+    words: tuple[LyricsWord, ...] = Field(min_length=1)
+
+    @property
+    def text(self) -> str:
+        """The line as it is shown."""
+        return "".join(word.text + word.sep for word in self.words)
+
+
+class LyricsDocument(Document):
+    """The lyrics of one version of a track."""
+
+    schema_: Literal["lyrics/1"] = Field(default="lyrics/1", alias="schema")
+    language: str = ""
+    origin: Literal["given", "transcribed", "edited"] = "given"
+    singers: tuple[Singer, ...] = (Singer(id=DEFAULT_SINGER, name=""),)
+    lines: tuple[LyricsLine, ...]
+
+    @model_validator(mode="after")
+    def _ids_are_unique_and_known(self) -> Self:
+        for ids in ([line.id for line in self.lines], [word.id for word in self.words()]):
+            if len(set(ids)) != len(ids):
+                raise ValueError("an id occurs twice in the lyrics")
+        known = {singer.id for singer in self.singers}
+        for line in self.lines:
+            if line.singer not in known:
+                raise ValueError(f"line {line.id} names the unknown singer {line.singer}")
+        return self
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        language: str = "",
+        origin: Literal["given", "transcribed", "edited"] = "given",
+    ) -> LyricsDocument:
+        """Cut pasted lyrics into lines and words. Raises `NothingSung` and `TooManyWords`."""
+        lines = sung_lines(text)
+        singers, singer_of = _singers(lines, ())
+        ids = _Ids((), ())
+        return cls(
+            language=language,
+            origin=origin,
+            singers=singers,
+            lines=tuple(
+                LyricsLine(
+                    id=ids.line(),
+                    singer=singer_of[line.singer],
+                    words=tuple(
+                        LyricsWord(id=ids.word(), text=word, sep=sep) for word, sep in line.words
+                    ),
+                )
+                for line in lines
+            ),
+        )
+
+    def words(self) -> Iterator[LyricsWord]:
+        """Every word in order."""
+        return (word for line in self.lines for word in line.words)
+
+    @property
+    def text(self) -> str:
+        """The lyrics as they are shown, a line each."""
+        return "\n".join(line.text for line in self.lines)
+
+    def with_text(self, text: str) -> LyricsDocument:
+        """The same document saying ``text``: what stays keeps its ids, times, locks and singer.
+
+        Raises `NothingSung` and `TooManyWords`.
+        """
+        new_lines = sung_lines(text)
+        named = any(line.singer is not None for line in new_lines)
+        singers, singer_of = _singers(new_lines, self.singers) if named else (self.singers, {})
+        ids = _Ids((line.id for line in self.lines), (word.id for word in self.words()))
+        lines: list[LyricsLine] = []
+        for old, new in _matched(self.lines, new_lines):
+            words = _carried(old.words if old else (), new.words, ids)
+            singer = singer_of[new.singer] if named else (old or self.lines[0]).singer
+            lines.append(LyricsLine(id=old.id if old else ids.line(), singer=singer, words=words))
+        return self.model_copy(
+            update={"lines": tuple(lines), "singers": singers, "origin": "edited"}
+        )
+
+
+class NothingSung(ValueError):
+    """The lyrics hold no letter or digit, so there is nothing to align."""
+
+    code = "lyrics_without_words"
+
+
+class TooManyWords(ValueError):
+    """The lyrics are longer than any song."""
+
+    code = "lyrics_too_long"
+
+
+def sung_lines(text: str) -> list[TextLine]:
+    """The lines of a text that is fit to be lyrics. Raises `NothingSung` and `TooManyWords`."""
+    lines = split_lyrics(text)
+    if not any(is_sung(word) for line in lines for word, _ in line.words):
+        raise NothingSung(
+            "the lyrics hold no word that could be sung (only marks or emoji); paste the words,"
+            " or leave the lyrics out to have the song transcribed"
+        )
+    count = sum(len(line.words) for line in lines)
+    if count > MAX_WORDS:
+        raise TooManyWords(f"the lyrics hold {count} words, more than the {MAX_WORDS} of any song")
+    return lines
+
+
+class _Ids:
+    """Gives out ids that were never used: counting on from the greatest of each kind."""
+
+    def __init__(self, lines: Iterable[str], words: Iterable[str]) -> None:
+        self._line = max((int(id_[1:]) for id_ in lines if id_[1:].isdigit()), default=0)
+        self._word = max((int(id_[1:]) for id_ in words if id_[1:].isdigit()), default=0)
+
+    def line(self) -> str:
+        self._line += 1
+        return f"l{self._line}"
+
+    def word(self) -> str:
+        self._word += 1
+        return f"w{self._word}"
+
+
+def _singers(
+    lines: Iterable[TextLine], known: tuple[Singer, ...]
+) -> tuple[tuple[Singer, ...], dict[str | None, str]]:
+    """The singers that lines name, in order of entry, and the id of each name."""
+    id_of = {singer.name: singer.id for singer in known if singer.name}
+    for line in lines:
+        name = line.singer or ""
+        if name not in id_of:
+            id_of[name] = f"s{len(id_of) + 1}"
+    ids: dict[str | None, str] = {name or None: id_ for name, id_ in id_of.items()}
+    return tuple(Singer(id=id_, name=name) for name, id_ in id_of.items()), ids
+
+
+def _matched(
+    old: tuple[LyricsLine, ...], new: list[TextLine]
+) -> Iterator[tuple[LyricsLine | None, TextLine]]:
+    """Pair each new line with the old one it continues; equal lines first, then by position."""
+    matcher = SequenceMatcher(
+        a=[line.text.casefold() for line in old],
+        b=["".join(word + sep for word, sep in line.words).casefold() for line in new],
+        autojunk=False,
+    )
+    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+        for index, line in enumerate(new[b0:b1]):
+            continued = tag != "insert" and a0 + index < a1
+            yield (old[a0 + index] if continued else None), line
+
+
+def _carried(
+    old: tuple[LyricsWord, ...], new: tuple[tuple[str, str], ...], ids: _Ids
+) -> tuple[LyricsWord, ...]:
+    """New words under old ids where the word stayed or was only respelled in place."""
+    matcher = SequenceMatcher(
+        a=[word.text.casefold() for word in old],
+        b=[word.casefold() for word, _ in new],
+        autojunk=False,
+    )
+    words: list[LyricsWord] = []
+    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+        same_place = tag == "equal" or (tag == "replace" and a1 - a0 == b1 - b0)
+        for index, (text, sep) in enumerate(new[b0:b1]):
+            if same_place:
+                words.append(old[a0 + index].model_copy(update={"text": text, "sep": sep}))
+            else:
+                words.append(LyricsWord(id=ids.word(), text=text, sep=sep))
+    return tuple(words)
+
+
+__all__ = [
+    "DEFAULT_SINGER",
+    "Document",
+    "LyricsDocument",
+    "LyricsLine",
+    "LyricsWord",
+    "Milliseconds",
+    "NothingSung",
+    "Singer",
+    "TooManyWords",
+    "split_line",
+]
