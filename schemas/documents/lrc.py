@@ -17,7 +17,7 @@ def to_lrc(karaoke: KaraokeDocument, *, title: str = "", artist: str = "") -> st
     timed: list[tuple[int, str]] = []
     reached = 0
     for line in karaoke.lines:
-        reached = max(reached, line.start_ms or 0) if line.start_ms is None else line.start_ms
+        reached = reached if line.start_ms is None else line.start_ms
         timed.append((reached, line.text))
     body = [f"[{_stamp(start)}]{text}" for start, text in sorted(timed, key=lambda pair: pair[0])]
     return "\n".join((*head, *body)) + "\n"
