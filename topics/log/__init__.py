@@ -1,8 +1,9 @@
 """The log: records in partitions, shared by groups, written in transactions.
 
-`protocol.py` says what every implementation keeps; `embedded.py` keeps it in one SQLite file.
+`protocol.py` says what every implementation keeps; `embedded` keeps it in one SQLite file.
 """
 
+from topics.log.embedded import EmbeddedLog
 from topics.log.protocol import (
     Consumer,
     Doubtful,
@@ -22,6 +23,7 @@ from topics.log.protocol import (
 __all__ = [
     "Consumer",
     "Doubtful",
+    "EmbeddedLog",
     "Fenced",
     "Headers",
     "Log",
