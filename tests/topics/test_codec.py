@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,9 +26,9 @@ def envelope() -> Envelope:
     )
 
 
-def record(codec: Codec | None = None, **changes: object) -> Record:
+def record(codec: Codec | None = None, **changes: Any) -> Record:
     out = (codec or Codec()).encode(envelope())
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "topic": out.topic,
         "partition": 0,
         "offset": 0,
@@ -36,7 +37,7 @@ def record(codec: Codec | None = None, **changes: object) -> Record:
         "value": out.value,
         "headers": out.headers,
     }
-    return Record(**{**fields, **changes})  # type: ignore[arg-type]
+    return Record(**{**fields, **changes})
 
 
 def test_the_prefix_is_put_on_the_log_and_taken_off_again() -> None:
@@ -78,7 +79,7 @@ def test_a_retry_topic_is_read_as_the_topic_it_came_from() -> None:
         ({"headers": (("ce_id", b"1"), ("ce_source", b"x"), ("ce_time", b"noon"))}, "noon"),
     ],
 )
-def test_poison_says_what_is_wrong(changes: dict[str, object], reason: str) -> None:
+def test_poison_says_what_is_wrong(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Poison, match=reason):
         Codec().decode(record(**changes))
 
