@@ -1,0 +1,1 @@
+"""What is known of jobs and tracks, folded from the topics."""
