@@ -1,0 +1,67 @@
+# Two commands to try: `make demo`, `make test`. Everything is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-faults bench lint format up api worker schemas clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "melisma needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; rm -rf $(VENV); exit 1; }
+	@echo "installing melisma into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## Install melisma and its development tools into .venv
+
+demo: $(VENV)/.core ## Turn the demo song into karaoke: times, accuracy, where to look
+	@$(BIN)/melisma demo
+
+test: $(VENV)/.dev ## Run every test
+	$(PYTEST) -m "not bench"
+
+test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing on purpose
+	$(PYTEST) -m "not bench and not e2e and not faults"
+
+test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (long)
+	MELISMA_FAULT_ROUNDS=10 $(PYTEST) -m faults
+
+bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as ratios in one run
+	@for bench in tests/bench/bench_*.py; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m "tests.bench.$$(basename $$bench .py)" || exit 1; done
+
+lint: $(VENV)/.dev ## Check format, style and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code and sort its imports
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+up: $(VENV)/.core ## Run the whole product on http://127.0.0.1:8080
+	$(BIN)/melisma up
+
+api: $(VENV)/.core ## Run the gateway and the projector alone
+	$(BIN)/melisma gateway & projection=$$!; trap 'kill $$projection' EXIT; $(BIN)/melisma projector
+
+worker: $(VENV)/.core ## Run the stages alone (STAGES="separation alignment")
+	$(BIN)/melisma worker $(STAGES)
+
+schemas: $(VENV)/.core ## Bring events.py and the schema history in step with the .avsc files
+	$(BIN)/python -m schemas.generate
+
+clean: ## Remove what was built, installed and made
+	rm -rf $(VENV) build dist out data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
