@@ -56,6 +56,7 @@ class _Poll:
 
     def close(self) -> None:
         self.open = False
+        self.listener.signal.set()  # a poll on another thread must not sleep on
         self.shared.file.unlisten(self.listener)
         self.db.close()
 
@@ -91,6 +92,8 @@ class EmbeddedReader:
         for tp, (p, earliest, end) in found.items():
             self._positions.add(tp, p, groups.valid_position(start.get(tp), earliest, end))
         self._catch_up = CatchUp({tp: end for tp, (_, _, end) in found.items()})
+        self._forgotten = weakref.finalize(self, shared.forget, None, self._poll.listener)
+        self._forgotten.atexit = False
 
     def poll(self, timeout_s: float, max_records: int = 100) -> Sequence[Record]:
         """See `topics.log.protocol.Reader.poll`."""
@@ -111,6 +114,7 @@ class EmbeddedReader:
     def close(self) -> None:
         """Let go of the file."""
         if self._poll.open:
+            self._forgotten.detach()
             self._poll.close()
 
     def abandon(self) -> None:
@@ -162,20 +166,20 @@ class EmbeddedConsumer:
         if generation == self._settled:
             return
         now = groups.standing(self._poll.db, self.group, self.member)
-        gone = now.owned - now.meant
-        lost = frozenset(tp for tp, p in self._ids.items() if p in gone)
+        known = {self._ids[tp] for tp in self._positions.partitions()}
+        lost = frozenset(tp for tp in self._positions.partitions() if self._ids[tp] in now.surplus)
         if lost and self._on_revoke is not None:
             self._on_revoke(lost)  # still owned: what it commits is accepted
         gained: list[groups.Gained] = []
-        if gone or now.free:
+        if now.surplus or not now.due <= known:
 
             def move(db: sqlite3.Connection, changes: Changes) -> list[groups.Gained]:
-                if gone:
-                    groups.release(db, changes, self.group, self.member, gone)
-                return groups.claim(db, self.group, self.member)
+                if now.surplus:
+                    groups.release(db, changes, self.group, self.member, now.surplus)
+                return groups.claim(db, self.group, self.member, known)
 
             gained = self._shared.file.write(move)
-        self._positions.drop(lost & self._positions.partitions())
+        self._positions.drop(lost)
         for g in gained:
             self._positions.add(g.tp, g.partition_id, g.position)
         self._settled = generation

@@ -25,6 +25,10 @@ _WRITER_CACHE_KIB: Final = 8192
 _READER_CACHE_KIB: Final = 512  # a process holds about twenty readers; records are read once
 _CHECKPOINT_PAGES: Final = 1000  # SQLite's default, 4 MB of WAL
 _WAL_LIMIT_BYTES: Final = 64 * 2**20  # a WAL swollen by big records shrinks back to this
+_COMMIT_NOT_WRITTEN: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+"""Errors of COMMIT that leave no doubt: the WAL frame that makes it a commit is the last one
+written, so a write that failed came before it or was it. (A failed fsync does leave doubt; the
+next commit, such as that of a new producer, overwrites its frames and settles it.)"""
 
 
 @dataclass(slots=True)
@@ -200,9 +204,8 @@ class LogFile:
         try:
             db.execute("COMMIT")
         except sqlite3.Error as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise  # the frame that makes it a commit was not written
-            self._reopen()
+            if error.sqlite_errorcode in _COMMIT_NOT_WRITTEN:
+                raise
             raise Doubtful(
                 f"log: '{self.path.name}' failed while it committed ({error}); whether it did is "
                 "unknown: make another producer and read the offsets"
@@ -210,10 +213,6 @@ class LogFile:
         self.publish(published)
         for job in done:
             job.done = True
-
-    def _reopen(self) -> None:
-        self._writer.close()
-        self._writer = self._open_writer()
 
     def explained(self, error: BaseException) -> LogError:
         """What an error of SQLite means, where, and what to do."""
@@ -267,39 +266,38 @@ class LogFile:
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """Partition id -> earliest and next offset, as committed now."""
-        return {
-            p: (earliest, end)
-            for p, earliest, end in self._rows("SELECT id, earliest, next FROM topic_partition")
-        }
+        with self._turn:
+            self.refresh()
+            rows = self._rows("SELECT id, earliest, next FROM topic_partition")
+        return {p: (earliest, end) for p, earliest, end in rows}
 
     def group_offsets(self, group: str) -> dict[TopicPartition, int]:
         """The next offsets that a group has committed."""
-        return {
-            TopicPartition(topic, number): end
-            for topic, number, end in self._rows(
+        with self._turn:
+            rows = self._rows(
                 "SELECT topic, number, c.next FROM committed AS c"
                 " JOIN topic_partition AS p ON p.id = c.partition_id WHERE group_name = ?",
                 group,
             )
-        }
+        return {TopicPartition(topic, number): end for topic, number, end in rows}
 
     def others(self) -> list[int]:
         """The process ids of other processes that have entered the log."""
-        rows = self._rows("SELECT id FROM process")
+        with self._turn:
+            rows = self._rows("SELECT id FROM process")
         return [p for (p,) in rows if p != self._process_id]
 
     def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
-        with self._turn:
-            try:
-                return self._writer.execute(query, parameters).fetchall()
-            except sqlite3.Error as error:
-                raise self.explained(error) from error
+        try:
+            return self._writer.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self.explained(error) from error
 
     def refresh(self) -> None:
         """Read again what other processes may have changed. Callers hold the turn."""
         found: dict[str, list[int]] = {}
         changes = Changes()
-        for row_id, topic, end in self._writer.execute(
+        for row_id, topic, end in self._rows(
             "SELECT id, topic, next FROM topic_partition ORDER BY topic, number"
         ):
             found.setdefault(topic, []).append(row_id)
@@ -307,9 +305,7 @@ class LogFile:
             if self.ends.get(row_id) != end:
                 changes.ends[row_id] = end
         self._partitions = {topic: tuple(ids) for topic, ids in found.items()}
-        for group, generation in self._writer.execute(
-            "SELECT name, generation FROM consumer_group"
-        ):
+        for group, generation in self._rows("SELECT name, generation FROM consumer_group"):
             if self.generations.get(group) != generation:
                 changes.groups[group] = generation
         self.publish(changes)
@@ -343,8 +339,7 @@ class LogFile:
 
     def _data_version(self) -> int:
         # Unchanged by this connection's own commits, so only other processes are noticed.
-        (version,) = self._writer.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        return int(self._rows("PRAGMA data_version")[0][0])
 
     # -- this process among others -------------------------------------------------------------
 

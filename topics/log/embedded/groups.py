@@ -51,11 +51,10 @@ def share(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a member owns and should own, as partition ids."""
+    """What a member has and should have, as partition ids."""
 
-    owned: frozenset[int]
-    meant: frozenset[int]
-    free: frozenset[int]  # meant for it, and owned by nobody
+    surplus: frozenset[int]  # owned, but meant for another
+    due: frozenset[int]  # meant for it, and its own or nobody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,10 @@ def standing(db: sqlite3.Connection, group: str, member: int) -> Standing:
         (group, member, member),
     ).fetchall()
     return Standing(
-        owned=frozenset(p for p, owner, _ in rows if owner == member),
-        meant=frozenset(p for p, _, target in rows if target == member),
-        free=frozenset(p for p, owner, target in rows if target == member and owner is None),
+        surplus=frozenset(p for p, owner, target in rows if owner == member != target),
+        due=frozenset(
+            p for p, owner, target in rows if target == member and owner in (member, None)
+        ),
     )
 
 
@@ -134,24 +134,26 @@ def release(
     _advance(db, changes, group)
 
 
-def claim(db: sqlite3.Connection, group: str, member: int) -> list[Gained]:
-    """Take what is meant for the member and free."""
-    rows = db.execute(
+def claim(db: sqlite3.Connection, group: str, member: int, known: Collection[int]) -> list[Gained]:
+    """Take what is meant for the member and free; return what it owns beyond ``known``."""
+    db.execute(
         "UPDATE assignment SET owner = target"
-        " WHERE group_name = ? AND target = ? AND owner IS NULL RETURNING partition_id",
+        " WHERE group_name = ? AND target = ? AND owner IS NULL",
         (group, member),
-    ).fetchall()
-    gained: list[Gained] = []
-    for (p,) in sorted(rows):
-        topic, number, earliest, end, committed = db.execute(
-            "SELECT topic, number, earliest, p.next, c.next FROM topic_partition AS p"
-            " LEFT JOIN committed AS c ON c.partition_id = p.id AND c.group_name = ?"
-            " WHERE p.id = ?",
-            (group, p),
-        ).fetchone()
-        position = valid_position(committed, earliest, end)
-        gained.append(Gained(p, TopicPartition(topic, number), position))
-    return gained
+    )
+    rows = db.execute(
+        "SELECT p.id, topic, number, earliest, p.next, c.next FROM assignment AS a"
+        " JOIN topic_partition AS p ON p.id = a.partition_id"
+        " LEFT JOIN committed AS c"
+        " ON c.partition_id = a.partition_id AND c.group_name = a.group_name"
+        " WHERE a.group_name = ? AND owner = ? ORDER BY p.id",
+        (group, member),
+    )
+    return [
+        Gained(p, TopicPartition(topic, number), valid_position(committed, earliest, end))
+        for p, topic, number, earliest, end, committed in rows
+        if p not in known
+    ]
 
 
 def valid_position(wanted: int | None, earliest: int, end: int) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Final
 
 from topics.log.embedded import groups
-from topics.log.embedded.file import Changes, Listener, LogFile
+from topics.log.embedded.file import Listener, LogFile
 from topics.log.protocol import LogError
 
 _log = logging.getLogger(__name__)
@@ -28,16 +27,17 @@ class SharedFile:
     def __init__(self, path: Path, busy_timeout_s: float) -> None:
         self.users = 0
         self.file = LogFile(path, busy_timeout_s)
-        self._forgotten: deque[int] = deque()
+        self._forgotten: deque[tuple[int | None, Listener]] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._watch, name=f"log-watch-{path.name}", daemon=True
         )
         self._thread.start()
 
-    def forget(self, member: int, listener: Listener) -> None:
-        """A consumer was collected. Runs inside the garbage collector: it may only take notes."""
-        self._forgotten.append(member)
+    def forget(self, member: int | None, listener: Listener) -> None:
+        """A reader, or a consumer with its member id, was collected instead of closed. Runs
+        inside the garbage collector, at any point of any thread: it may only take notes."""
+        self._forgotten.append((member, listener))
 
     def _watch(self) -> None:
         looks = 0
@@ -48,18 +48,19 @@ class SharedFile:
                 self._drop_forgotten()
                 if looks % _DEATH_LOOKS == 0 and self._someone_died():
                     self.file.write(lambda db, changes: groups.bury(db, changes, self.file.is_dead))
-            except (sqlite3.Error, LogError) as error:
+            except LogError as error:
                 # The polls run into the same trouble and report it to someone who can act.
                 _log.warning("log watcher: %s", error)
 
     def _drop_forgotten(self) -> None:
-        gone = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
+        gone: list[int] = []
+        for _ in range(len(self._forgotten)):
+            member, listener = self._forgotten.popleft()
+            self.file.unlisten(listener)
+            if member is not None:
+                gone.append(member)
         if gone:
-
-            def leave(db: sqlite3.Connection, changes: Changes) -> None:
-                groups.leave(db, changes, gone)
-
-            self.file.write(leave)
+            self.file.write(lambda db, changes: groups.leave(db, changes, gone))
 
     def _someone_died(self) -> bool:
         return any(self.file.is_dead(process_id) for process_id in self.file.others())
