@@ -1,0 +1,161 @@
+"""What a worker and its child process say to each other: JSON frames over a socket.
+
+JSON, because a child reads hostile media: what comes out of it is data, never code.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from schemas.events import EVENTS, Event
+
+_LENGTH = struct.Struct(">I")
+_LONGEST = 16 * 1024 * 1024  # bytes of a frame; events are a few kB
+
+
+class Broken(Exception):
+    """The other side sent what is no message, or stopped in the middle of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Worker to child: work on this."""
+
+    topic: str
+    event: Mapping[str, Any]  # the wire form of the event
+    cause: str  # id of the event
+    traceparent: str
+    try_number: int
+    folder: str  # scratch, made and removed by the worker
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Child to worker: the stage is imported."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Child to worker: a share of the step is done."""
+
+    share: float  # 0 to 1
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """Child to worker: how long the material is, which sets the limits of the try."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Child to worker: waits for another worker's result (or no longer); the limits wait too."""
+
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Child to worker: the handler made these events (topic, wire form)."""
+
+    events: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Child to worker: the handler raised. ``outcome`` is rejected, postponed or crashed."""
+
+    outcome: str
+    code: str
+    message: str
+    after_s: float = 0.0
+    kind: str = ""
+    detail: str = ""
+
+
+Sign = Progress | Sized | Waiting
+"""What a task tells while it runs."""
+
+Message = Begin | Ready | Progress | Sized | Waiting | Returned | Failed
+
+_KINDS: Mapping[str, type[Message]] = {
+    kind.__name__: kind for kind in (Begin, Ready, Progress, Sized, Waiting, Returned, Failed)
+}
+
+
+def packed(event: Event) -> tuple[str, Mapping[str, Any]]:
+    """An event as `Begin` and `Returned` carry it."""
+    return event.topic, event.to_wire()
+
+
+def unpacked(topic: str, wire: Mapping[str, Any]) -> Event:
+    """The event that was packed. Raises `Broken`."""
+    try:
+        return EVENTS[topic].from_wire(wire)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Broken(f"no event of topic '{topic}': {error!r}") from error
+
+
+def encode(message: Message) -> bytes:
+    """A message as a frame. Raises `ValueError` for NaN, `TypeError` for what JSON cannot say."""
+    body = json.dumps(
+        {"is": type(message).__name__, **asdict(message)}, ensure_ascii=False, allow_nan=False
+    ).encode("utf-8", "surrogatepass")
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Message:
+    """The message of a frame's body. Raises `Broken`."""
+    try:
+        said = json.loads(body.decode("utf-8", "surrogatepass"))
+        kind = _KINDS[said.pop("is")]
+        return kind(**said)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Broken(f"not a message: {error!r}") from error
+
+
+class Line:
+    """One end of the socket. Sends from any one thread at a time, receives in another."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def say(self, message: Message) -> None:
+        """Send a message. Raises `OSError` when the other side is gone."""
+        self._end.sendall(encode(message))
+
+    def hear(self) -> Message | None:
+        """The next message, None once the other side is gone. Raises `Broken`."""
+        head = self._exactly(_LENGTH.size)
+        if head is None:
+            return None
+        (length,) = _LENGTH.unpack(head)
+        if length > _LONGEST:
+            raise Broken(f"a frame of {length} bytes")
+        body = self._exactly(length)
+        return None if body is None else decode(body)
+
+    def _exactly(self, count: int) -> bytes | None:
+        got = bytearray()
+        while len(got) < count:
+            try:
+                piece = self._end.recv(count - len(got))
+            except ConnectionError:
+                return None
+            if not piece:
+                return None
+            got += piece
+        return bytes(got)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._end.close()

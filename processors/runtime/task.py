@@ -1,0 +1,144 @@
+"""What a handler is given besides its event."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from processors.runtime.clock import Clock
+from processors.runtime.conversation import Progress, Sign, Sized, Waiting
+from processors.runtime.declaration import Stage
+from processors.runtime.jobs import Job
+from processors.runtime.lease import Holder
+from processors.runtime.outcomes import Reject
+from processors.runtime.results import JSON, Identity, Made, Result, Results
+from processors.settings import StageSettings
+from schemas.events import Artifact, Backend
+from topics import logs
+from topics.artifacts.protocol import ArtifactCorrupt, ArtifactMissing, ArtifactStore
+
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An artifact on this machine."""
+
+    path: Path
+    sha256: str  # as read
+    bytes: int
+
+
+class Task:
+    """One try of a stage at one event: its scratch folder, the store, and how to say how it goes.
+
+    Belongs to the thread of the handler.
+    """
+
+    def __init__(
+        self,
+        *,
+        stage: Stage,
+        job: Job | None,
+        settings: StageSettings,
+        store: ArtifactStore,
+        folder: Path,
+        tell: Callable[[Sign], None],
+        try_number: int = 1,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        clock = clock or Clock()
+        self.stage = stage
+        self.job = job
+        self.settings = settings
+        self.folder = folder
+        """Scratch, this try's own; removed behind it."""
+        self.try_number = try_number
+        """From 1."""
+        self.log = logs.get(f"processors.{stage.name}")
+        """Logger with job and trace bound to it."""
+        self._store = store
+        self._tell = tell
+        self._now = clock.monotonic_s
+        self._began = self._now()
+        self._fetched = 0
+        self._share = 0.0
+        self._results = Results(
+            store,
+            holder=lambda: Holder.this_process(secrets.token_hex(8)),
+            lease_s=settings.lease_seconds,
+            monotonic_s=clock.monotonic_s,
+            sleep=sleep,
+        )
+
+    def elapsed(self) -> float:
+        """Seconds since this try began."""
+        return self._now() - self._began
+
+    def sized(self, seconds: float) -> None:
+        """The material is that long; soft and hard limit of this try follow from it."""
+        self._tell(Sized(max(float(seconds), 0.0)))
+
+    def progress(self, share: float, note: str = "") -> None:
+        """A share of the step is done, 0 to 1; ``note`` says in words what goes on now."""
+        self._share = min(max(float(share), 0.0), 1.0)
+        self._tell(Progress(self._share, note))
+
+    def fetch(self, artifact: Artifact) -> Fetched:
+        """A copy of an artifact in the scratch folder, checked against the reference's sha256.
+
+        Raises `Reject` (``checksum_mismatch``, ``artifact_missing``); any other error of the store
+        means that it is not well, and the runtime tries again later.
+        """
+        self._fetched += 1
+        name = artifact.name or "artifact"
+        suffix = PurePosixPath(artifact.uri.partition("?")[0]).suffix
+        file = _NOT_IN_A_FILE_NAME.sub("_", f"{self._fetched:02d}-{name}{suffix}")
+        path = self.folder / file
+        try:
+            sha256 = self._store.fetch(artifact.uri, path, sha256=artifact.sha256 or None)
+        except ArtifactCorrupt as error:
+            raise Reject(
+                "checksum_mismatch",
+                f"'{name}' does not have the SHA-256 that was promised for it: it was damaged on "
+                "its way; upload it again",
+            ) from error
+        except ArtifactMissing as error:
+            raise Reject(
+                "artifact_missing", f"'{name}' is no longer in the store; upload it again"
+            ) from error
+        return Fetched(path, sha256, path.stat().st_size)
+
+    def result(
+        self,
+        inputs: Sequence[str],
+        backend: Backend,
+        parameters: Mapping[str, JSON],
+        make: Callable[[Path], Made],
+    ) -> Result:
+        """The result of this work: adopted where it is stored already, else made and stored.
+
+        ``inputs`` are the sha256 of everything that is read, as read; ``parameters`` everything
+        else that changes the result. ``make(folder)`` writes its files into ``folder``.
+        """
+        identity = Identity(
+            tenant=self.job.tenant if self.job else "default",
+            stage=self.stage.name,
+            revision=self.stage.revision,
+            inputs=tuple(inputs),
+            backend=backend,
+            decoder=self.settings.decoder,
+            parameters=parameters,
+            force=f"{self.job.job_id} {self.job.attempt}" if self.job and self.job.force else "",
+        )
+        return self._results.obtain(identity, make, self.folder, waiting=self._waits)
+
+    def _waits(self, begins: bool) -> None:
+        self._tell(Waiting(begins))
+        if begins:
+            self._tell(Progress(self._share, "waiting for the same work"))

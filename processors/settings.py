@@ -1,0 +1,89 @@
+"""Settings of the stages, from the environment and ``.env``; ``.env.example`` documents each."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from topics.settings import BusSettings
+
+BackendChoice = Literal["auto", "light", "full"]
+
+
+class StageSettings(BaseSettings):
+    """What every stage is told. The bus has settings of its own, read from the same places."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    bus: BusSettings = Field(default_factory=BusSettings)
+
+    separation_backend: BackendChoice = Field(
+        default="auto", description="Who separates; auto takes the best one that is installed."
+    )
+    transcription_backend: BackendChoice = Field(
+        default="auto", description="Who transcribes; auto takes the best one that is installed."
+    )
+    alignment_backend: BackendChoice = Field(
+        default="auto", description="Who aligns; auto takes the best one that is installed."
+    )
+
+    max_song_seconds: PositiveFloat = Field(
+        default=900.0, description="Longest song that is accepted."
+    )
+    min_song_seconds: PositiveFloat = Field(
+        default=2.0, description="Shortest song that is accepted."
+    )
+
+    slots: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description='Tries at once by stage, over what it declares: {"separation": 2}.',
+    )
+    drain_seconds: float = Field(
+        default=25.0,
+        ge=0,
+        description="Grace time on SIGTERM; what is not done by then is handed over. Below the "
+        "30 s that Kubernetes grants.",
+    )
+    child_idle_seconds: PositiveFloat = Field(
+        default=120.0,
+        description="A child process with nothing to do leaves after this time and frees its "
+        "memory; the next job starts a new one.",
+    )
+    heartbeat_seconds: PositiveFloat = Field(
+        default=5.0, description="Longest silence of a step that is at work."
+    )
+    lease_seconds: PositiveFloat = Field(
+        default=15.0,
+        description="Work whose worker has shown no life for this time is taken over.",
+    )
+    stuck_seconds: PositiveFloat = Field(
+        default=60.0,
+        description="A poll loop that has not moved for this time is not alive; it dumps its "
+        "stacks.",
+    )
+    scratch_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "melisma",
+        description="Folder of the scratch files of work in progress.",
+    )
+    worker_name: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name of this process, unique among the workers of a stage.",
+    )
+
+    def slots_of(self, stage: str, declared: int) -> int:
+        """Tries at once of a stage in one process."""
+        return self.slots.get(stage, declared)
+
+    @property
+    def decoder(self) -> str:
+        """Versions of what turns files into samples: another one may read other samples."""
+        parts = ("imageio-ffmpeg", "soundfile", "soxr")
+        return " ".join(f"{part}/{version(part)}" for part in parts)
