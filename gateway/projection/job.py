@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from gateway.projection.cells import Cell, Document, Json
 from schemas.events import Work
+from schemas.work import STAGES
 
 JobKind = Literal["import", "reprocess", "rollback", "replay", ""]
 """What was asked for; empty while only later events of the job have been seen."""
@@ -16,10 +18,20 @@ JobState = Literal["queued", "running", "failed", "canceled", "succeeded"]
 StepState = Literal["waiting", "running", "retrying", "failed", "canceled", "succeeded"]
 """``retrying``: the last try failed and another one is due after `Step.retry_after_ms`."""
 
+SHARES: Mapping[str, int] = {
+    "separation": 50,
+    "transcription": 25,
+    "alignment": 25,
+    "quality": 4,
+    "publishing": 1,
+}
+"""Share of each stage in the overall progress: their relative times with the light backends, whose
+targets are 4 times real time for separation and 8 times for alignment."""
+
 TERMINAL: frozenset[JobState] = frozenset({"failed", "canceled", "succeeded"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a step or a job failed, or who canceled it."""
 
@@ -110,3 +122,194 @@ class Job:
     def ended(self) -> bool:
         """True once no further work happens unless someone retries it."""
         return self.state in TERMINAL
+
+
+def job_of(document: Document) -> Job:
+    """The job that a document's cells describe. Complete whatever is missing yet."""
+    cells = document.cells
+    request = _value(cells, "request", {})
+    status = _value(cells, "state", {"attempt": 1, "state": "queued"})
+    attempt, state, why = status["attempt"], status["state"], status.get("why")
+    work = Work.from_wire(cells["work"].value) if "work" in cells else None
+    created_ms = request.get("createdMs") or _value(cells, "first", 0)
+    plan = _plan(request)
+    failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
+    steps = _steps(cells, plan, attempt, created_ms)
+    if why is not None:
+        steps = [_ended(step, state, failure, why) for step in steps]
+    if state == "succeeded":
+        # Nothing is published before the steps before it: what is missing here is detail only.
+        steps = [_done(step) for step in steps]
+    return Job(
+        tenant=document.key.tenant,
+        job_id=document.key.id,
+        track_id=_value(cells, "track", ""),
+        kind=request.get("kind", ""),
+        version=request.get("version") or (work.version if work else 0),
+        from_stage=plan[0],
+        asked=tuple(request.get("steps", ())),
+        lyrics_given=request.get("lyricsGiven", False),
+        asset_id=request.get("assetId", ""),
+        callback_id=request.get("callbackId", ""),
+        replay_id=request.get("replayId", ""),
+        title=request.get("title", ""),
+        artist=request.get("artist", ""),
+        created_ms=created_ms,
+        updated_ms=_value(cells, "updated", 0),
+        state=state,
+        attempt=attempt,
+        stage=_stands_at(steps, failure),
+        progress=_overall(cells, steps, attempt, state),
+        steps=tuple(steps),
+        error=failure,
+        backends={stage: backend.name for stage, backend in work.backends.items()} if work else {},
+        work=work,
+    )
+
+
+def _value(cells: Mapping[str, Cell], name: str, default: Json) -> Any:
+    cell = cells.get(name)
+    return default if cell is None else cell.value
+
+
+def _plan(request: Mapping[str, Any]) -> list[str]:
+    """The stages a job runs: from its first on, without transcription where lyrics are given."""
+    first = request.get("fromStage") or STAGES[0]
+    plan = list(STAGES[STAGES.index(first) if first in STAGES else 0 :])
+    if request.get("lyricsGiven") and first != "transcription" and "transcription" in plan:
+        plan.remove("transcription")
+    return plan
+
+
+def _steps(
+    cells: Mapping[str, Cell], plan: Sequence[str], attempt: int, created_ms: int
+) -> list[Step]:
+    """The planned steps. Those before the stage a retry starts from keep their older attempt."""
+    retry = _value(cells, "retry", {})
+    again, begun_ms = plan[0], created_ms
+    if retry.get("attempt") == attempt:
+        again, begun_ms = retry["fromStage"] or plan[0], retry["atMs"]
+    start = plan.index(again) if again in plan else 0
+    steps: list[Step] = []
+    due_ms: int | None = None
+    for position, stage in enumerate(plan):
+        if position == start:
+            due_ms = begun_ms
+        step = _step(cells, stage, attempt, older=position < start)
+        steps.append(replace(step, due_ms=due_ms) if step.due_ms is None else step)
+        due_ms = step.ended_ms if step.state == "succeeded" else None
+    return steps
+
+
+def _step(cells: Mapping[str, Cell], stage: str, attempt: int, *, older: bool) -> Step:
+    """A step in its newest try: of this attempt, or of an older one whose result is still used."""
+
+    def within(found: Json) -> bool:
+        return found is not None and (found["attempt"] == attempt or older)
+
+    seen = _value(cells, f"step/{stage}/seen", None)
+    failed = _value(cells, f"step/{stage}/failed", None)
+    made = _value(cells, f"step/{stage}/made", None)
+    seen, failed, made = (found if within(found) else None for found in (seen, failed, made))
+    # The stage's own event outranks every try of its attempt: one of them succeeded.
+    step = Step(stage=stage, attempt=attempt)
+    if seen is not None:
+        step = _alive(step, cells, seen)
+    if failed is not None and _after_try(failed, seen):
+        step = _retrying(step, failed)
+    if made is not None and (step.state == "waiting" or made["attempt"] >= step.attempt):
+        step = replace(
+            _done(step),
+            attempt=made["attempt"],
+            ended_ms=made["atMs"],
+            seconds=made["seconds"],
+            reused=made["reused"],
+        )
+    return step
+
+
+def _after_try(failed: Json, seen: Json) -> bool:
+    """Whether a failed try is the newest thing known of its step."""
+    if seen is None:
+        return True
+    latest = (seen["attempt"], seen["try"])
+    ended = (failed["attempt"], failed["try"])
+    return ended > latest or (ended == latest and seen["state"] not in ("done", "canceled"))
+
+
+def _alive(step: Step, cells: Mapping[str, Cell], seen: Json) -> Step:
+    number = [seen["attempt"], seen["try"]]
+    reached = _value(cells, f"step/{step.stage}/reached", [0, 0, 0.0])
+    started = _value(cells, f"step/{step.stage}/started", [0, 0, 0])
+    begun_ms = seen["atMs"] - round(seen["elapsed"] * 1000)
+    step = replace(
+        step,
+        state="canceled" if seen["state"] == "canceled" else "running",
+        attempt=seen["attempt"],
+        try_number=seen["try"],
+        sequence=seen["sequence"],
+        progress=reached[2] if reached[:2] == number else 0.0,
+        note=seen["note"],
+        started_ms=started[2] if started[:2] == number else begun_ms,
+        seen_ms=seen["atMs"],
+        ended_ms=seen["atMs"] if seen["state"] in ("done", "canceled") else None,
+        elapsed_seconds=seen["elapsed"],
+        sla_seconds=seen["sla"],
+        hard_seconds=seen["hard"],
+        worker=seen["worker"],
+    )
+    return replace(_done(step), seconds=seen["elapsed"]) if seen["state"] == "done" else step
+
+
+def _retrying(step: Step, failed: Json) -> Step:
+    waits = failed["retryAfterMs"] >= 0
+    return replace(
+        step,
+        state="retrying" if waits else "failed",
+        attempt=failed["attempt"],
+        try_number=failed["try"],
+        ended_ms=failed["atMs"],
+        error=Failure(failed["code"], failed["message"], step.stage),
+        retry_after_ms=failed["retryAfterMs"] if waits else None,
+        due_ms=failed["atMs"] + failed["retryAfterMs"] if waits else None,
+    )
+
+
+def _done(step: Step) -> Step:
+    return replace(step, state="succeeded", progress=1.0, error=None, retry_after_ms=None)
+
+
+def _ended(step: Step, state: JobState, why: Failure | None, cell: Json) -> Step:
+    """A step of a job that failed or was canceled: nothing of it goes on."""
+    if state == "failed" and why is not None and step.stage == why.stage:
+        return replace(
+            step,
+            state="failed",
+            error=why,
+            retry_after_ms=None,
+            try_number=max(step.try_number, cell["try"]),
+            ended_ms=step.ended_ms or cell["atMs"],
+        )
+    if step.state in ("running", "retrying"):
+        return replace(step, state="canceled", retry_after_ms=None, ended_ms=cell["atMs"])
+    return step
+
+
+def _stands_at(steps: Sequence[Step], failure: Failure | None) -> str:
+    if failure is not None and failure.stage in STAGES:
+        return failure.stage
+    return next((step.stage for step in steps if step.state != "succeeded"), steps[-1].stage)
+
+
+def _overall(
+    cells: Mapping[str, Cell], steps: Sequence[Step], attempt: int, state: JobState
+) -> float:
+    if state == "succeeded":
+        return 1.0
+    reached = 0.0
+    for step in steps:
+        peak = _value(cells, f"step/{step.stage}/peak", [0, 0.0])
+        share = peak[1] if peak[0] == attempt else 0.0
+        reached += SHARES[step.stage] * (1.0 if step.state == "succeeded" else share)
+    # 1 means published: a hair below it until then.
+    return min(round(reached / sum(SHARES[step.stage] for step in steps), 4), 0.99)

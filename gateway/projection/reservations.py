@@ -151,7 +151,7 @@ class Reservations(Protocol):
         """Let the next try begin at once with the same ids: this one failed before its answer."""
 
     def prune(self, before_ms: int) -> int:
-        """Forget answered keys from before a time; how many."""
+        """Forget the idempotency keys begun before a time; how many."""
 
     def save_client(self, client: Client) -> None:
         """Write an API client."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from gateway.projection.cells import Cell, Document, Json
 from gateway.projection.job import Failure, JobKind
 from schemas.events import Artifact, Backend
 
@@ -104,3 +105,114 @@ class Track:
     def version(self, number: int) -> Version | None:
         """The version of that number."""
         return next((v for v in self.versions if v.number == number), None)
+
+
+def track_of(document: Document) -> Track:
+    """The track that a document's cells describe."""
+    cells = document.cells
+    jobs = _jobs(cells)
+    asked = {job_id: cell.value for name, cell in cells.items() if (job_id := _named(name, "job/"))}
+    drafts, published = _numbered(cells, "draft"), _numbered(cells, "published")
+    versions: dict[int, Version] = {}
+    for number in sorted(drafts.keys() | published.keys()):
+        draft, made = drafts.get(number), published.get(number)
+        version = _draft(number, draft) if draft else Version(number=number, state="draft")
+        if made:
+            version = _made(version, made)
+        origin = asked.get(version.job_id, {}).get("lyrics", "kept")
+        if origin == "kept":
+            origin = "edited" if draft else _inherited(version, versions)
+        versions[number] = replace(version, lyrics_origin=origin)
+    about = cells["about"].value if "about" in cells else {}
+    newest = versions[max(versions)] if versions else None
+    # Before any version exists the lyrics are what the import said of them.
+    requested: LyricsOrigin = next(
+        (asked[job.job_id]["lyrics"] for job in jobs if job.job_id in asked), ""
+    )
+    return Track(
+        tenant=document.key.tenant,
+        track_id=document.key.id,
+        title=about.get("title", ""),
+        artist=about.get("artist", ""),
+        language=(newest.language if newest else "") or about.get("language", ""),
+        duration_ms=about.get("durationMs", 0),
+        lyrics_origin=newest.lyrics_origin if newest else requested,
+        versions=tuple(versions.values()),
+        jobs=jobs,
+        created_ms=cells["first"].value if "first" in cells else 0,
+        updated_ms=cells["updated"].value if "updated" in cells else 0,
+    )
+
+
+def _named(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix) if name.startswith(prefix) else ""
+
+
+def _numbered(cells: Mapping[str, Cell], kind: str) -> dict[int, Any]:
+    """The values of ``version/<n>/<kind>`` by n."""
+    parts = ((name.split("/"), cell.value) for name, cell in cells.items())
+    return {int(p[1]): value for p, value in parts if p[0] == "version" and p[2] == kind}
+
+
+def _jobs(cells: Mapping[str, Cell]) -> tuple[TrackJob, ...]:
+    jobs = []
+    for name, cell in cells.items():
+        job_id = _named(name, "end/")
+        if not job_id:
+            continue
+        asked = cells[f"job/{job_id}"].value if f"job/{job_id}" in cells else {}
+        why = cell.value.get("why")
+        jobs.append(
+            TrackJob(
+                job_id=job_id,
+                version=asked.get("version", 0),
+                kind=asked.get("kind", ""),
+                from_stage=asked.get("fromStage", ""),
+                attempt=cell.value["attempt"],
+                state=cell.value["state"],
+                error=Failure(why["code"], why["message"], why["stage"]) if why else None,
+                created_ms=asked.get("createdMs", 0),
+            )
+        )
+    # Oldest first. Versions are given out in order, so they tell the order better than clocks do.
+    return tuple(sorted(jobs, key=lambda job: (job.version, job.created_ms, job.job_id)))
+
+
+def _draft(number: int, draft: Json) -> Version:
+    return Version(
+        number=number,
+        state="draft",
+        parent=draft["parent"] or None,
+        language=draft["language"],
+        lyrics=_artifact(draft["lyrics"]),
+        edited_ms=draft["atMs"],
+    )
+
+
+def _made(version: Version, made: Json) -> Version:
+    artifacts = [Artifact.from_wire(artifact) for artifact in made["artifacts"]]
+    return replace(
+        version,
+        state="published",
+        parent=made["parent"] or version.parent,
+        job_id=made["jobId"],
+        language=made["language"] or version.language,
+        lyrics=_artifact(made["lyrics"]) or version.lyrics,
+        artifacts={artifact.name: artifact for artifact in artifacts},
+        score=made["score"],
+        backends={stage: Backend.from_wire(wire) for stage, wire in made["backends"].items()},
+        duration_ms=made["durationMs"],
+        published_ms=made["atMs"],
+    )
+
+
+def _inherited(version: Version, older: Mapping[int, Version]) -> LyricsOrigin:
+    """Where kept lyrics come from: the parent, or the version before where none is named."""
+    from_version = older.get(version.parent) if version.parent else None
+    if from_version is None and older:
+        from_version = older[max(older)]
+    return from_version.lyrics_origin if from_version else ""
+
+
+def _artifact(wire: Json) -> Artifact | None:
+    return None if wire is None else Artifact.from_wire(wire)

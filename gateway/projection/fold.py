@@ -1,0 +1,367 @@
+"""Events to changes of job and track documents. Pure: no clock, no store, no order of arrival.
+
+Cells of a job (see `gateway.projection.cells` for how they merge):
+
+========================  ==========================  =============================================
+cell                      order                       value
+========================  ==========================  =============================================
+track                     constant                    the track's id
+request                   constant                    what was asked for; a retry does not ask anew
+state                     attempt, rank               attempt, state, and why where it has a reason
+retry                     attempt                     the stage a retry starts from
+work                      attempt, stage              the newest `Work`
+step/<stage>/seen         attempt, try, phase, seq.   the newest life sign
+step/<stage>/started      attempt, try                when the try started
+step/<stage>/reached      attempt, try, progress      the furthest of the try
+step/<stage>/peak         attempt, progress           the furthest of the attempt
+step/<stage>/failed       attempt, try                why a try failed
+step/<stage>/made         attempt                     the stage's own event: the step is done
+first, updated            event time                  display only; nothing is decided by them
+========================  ==========================  =============================================
+
+Cells of a track: ``job/<id>`` (what each job reserved), ``end/<id>`` (open or how it ended),
+``version/<n>/draft``, ``version/<n>/published`` (the lowest attempt wins: what is published stays),
+``about`` (title, artist, language, length; the greatest version wins), ``first``, ``updated``.
+
+Within an attempt queued < running < failed < canceled < succeeded, so a publish that was committed
+when the cancel arrived wins, and a late life sign never revives a job. Only job-retried raises the
+attempt: every other event carries the attempt of the job-retried that led to it.
+
+step-progressed and step-failed are kept for a limited time, every other topic for ever. A rebuild
+without those two gives the same state for every job that has left ``queued`` by an event that is
+kept, that is by a finished stage, a failure, a cancel, a retry or a publish; only step detail
+(notes, workers, tries, shares) thins out. A job whose first stage has begun and made nothing yet
+is ``queued`` again after such a rebuild, which is true of it: nobody has worked on it for as long
+as step-progressed is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.projection.cells import Cell, Document, Json, Key, canonical, join, merge, order
+from schemas.events import (
+    Aligned,
+    Artifact,
+    Checked,
+    Event,
+    ImportRequested,
+    JobCanceled,
+    JobFailed,
+    JobRetried,
+    LyricsEdited,
+    Published,
+    ReprocessRequested,
+    Separated,
+    StepFailed,
+    StepProgressed,
+    Transcribed,
+    Work,
+)
+from schemas.work import STAGES
+from topics.codec import Envelope
+
+__all__ = ["Change", "canonical", "fold", "join", "merge"]
+
+Change = Document
+"""A change is a document with a few cells; merging it is all there is to applying it."""
+
+QUEUED, RUNNING, FAILED, CANCELED, SUCCEEDED = range(5)
+"""Ranks of the job states within an attempt."""
+
+WORKING, TRY_FAILED, TRY_CANCELED, DONE = range(4)
+"""Phases of a try: what ended it outranks every life sign of it."""
+
+_PHASES = {"done": DONE, "canceled": TRY_CANCELED}
+_PPM = 1_000_000  # progress as an integer, in parts per million
+
+_Cells = dict[str, Cell]
+
+
+def fold(envelope: Envelope) -> tuple[Change, ...]:
+    """What an event says of its job and its track. Events that say nothing of either: ()."""
+    folder = _FOLDERS.get(type(envelope.event))
+    return () if folder is None else folder(envelope, envelope.event)
+
+
+def _requested(
+    envelope: Envelope, event: ImportRequested | ReprocessRequested
+) -> tuple[Change, ...]:
+    work, at, event_id = event.work, envelope.time_ms, envelope.id
+    kind = _kind(event)
+    cells = _job_cells(envelope, work.track_id)
+    cells["state"] = _state(work.attempt, QUEUED, "", "queued")
+    cells["work"] = Cell(order(work.attempt), event_id, work.to_wire())
+    track = _track_cells(envelope, work.job_id, work.attempt)
+    if kind:
+        asked = {
+            "version": work.version,
+            "kind": kind,
+            "fromStage": work.from_stage,
+            "createdMs": at,
+        }
+        cells["request"] = Cell(
+            0,
+            event_id,
+            {
+                **asked,
+                "steps": list(event.steps) if isinstance(event, ReprocessRequested) else [],
+                "lyricsGiven": work.lyrics is not None,
+                "assetId": event.asset_id if isinstance(event, ImportRequested) else "",
+                "callbackId": work.callback_id,
+                "replayId": work.replay_id,
+                "title": work.title,
+                "artist": work.artist,
+                "language": work.language,
+            },
+        )
+        track[f"job/{work.job_id}"] = Cell(0, event_id, {**asked, "lyrics": _origin(kind, work)})
+        track["about"] = _about(work, 0, event_id)
+    return (_job(work, cells), _track(work, track))
+
+
+def _kind(event: ImportRequested | ReprocessRequested) -> str:
+    """The kind of job an event asks for; empty for a retry, which asks for no new one."""
+    if isinstance(event, ImportRequested):
+        return "import"
+    if event.reason == "retry":
+        return ""
+    return event.reason if event.reason in ("rollback", "replay") else "reprocess"
+
+
+def _origin(kind: str, work: Work) -> str:
+    if kind == "import":
+        return "given" if work.lyrics else "transcribed"
+    again = work.lyrics is None and work.from_stage in ("separation", "transcription")
+    return "transcribed" if again else "kept"
+
+
+def _made(
+    stage: str,
+) -> Callable[[Envelope, Separated | Transcribed | Aligned | Checked], tuple[Change, ...]]:
+    def folder(
+        envelope: Envelope, event: Separated | Transcribed | Aligned | Checked
+    ) -> tuple[Change, ...]:
+        work = event.work
+        cells = _job_cells(envelope, work.track_id)
+        cells["state"] = _state(work.attempt, RUNNING, "", "running")
+        _add_made(cells, stage, envelope, work, event.seconds, event.reused)
+        return (_job(work, cells),)
+
+    return folder
+
+
+def _published(envelope: Envelope, event: Published) -> tuple[Change, ...]:
+    work, at, event_id = event.work, envelope.time_ms, envelope.id
+    cells = _job_cells(envelope, work.track_id)
+    cells["state"] = _state(work.attempt, SUCCEEDED, "", "succeeded")
+    _add_made(cells, "publishing", envelope, work, event.seconds, reused=False)
+    track = _track_cells(envelope, work.job_id, work.attempt)
+    track[f"end/{work.job_id}"] = _state(work.attempt, SUCCEEDED, "", "succeeded")
+    track["about"] = _about(work, 1, event_id)
+    track[f"version/{work.version}/published"] = Cell(
+        -order(work.attempt),
+        event_id,
+        {
+            "jobId": work.job_id,
+            "parent": _whole(work.options.get("publishing.parent")),
+            "language": work.language,
+            "lyrics": _artifact(work.lyrics),
+            "artifacts": [_artifact(artifact) for artifact in work.artifacts],
+            "backends": {stage: backend.to_wire() for stage, backend in work.backends.items()},
+            "score": _number(event.score),
+            "durationMs": work.duration_ms,
+            "atMs": at,
+        },
+    )
+    return (_job(work, cells), _track(work, track))
+
+
+def _progressed(envelope: Envelope, event: StepProgressed) -> tuple[Change, ...]:
+    at, attempt, number = envelope.time_ms, event.attempt, event.try_number
+    progress = min(max(_number(event.progress), 0.0), 1.0)
+    ppm = round(progress * _PPM)
+    step = f"step/{event.stage}/"
+    cells = _job_cells(envelope, event.track_id)
+    cells["state"] = _state(attempt, RUNNING, "", "running")
+    cells[step + "seen"] = Cell(
+        order(attempt, number, _PHASES.get(event.state, WORKING), event.sequence),
+        envelope.id,
+        {
+            "attempt": attempt,
+            "try": number,
+            "sequence": event.sequence,
+            "state": event.state,
+            "note": event.note,
+            "elapsed": _number(event.elapsed_seconds),
+            "sla": _number(event.sla_seconds),
+            "hard": _number(event.hard_seconds),
+            "worker": event.worker,
+            "atMs": at,
+        },
+    )
+    if event.state == "started":
+        cells[step + "started"] = Cell(order(attempt, number), envelope.id, [attempt, number, at])
+    if ppm:
+        cells[step + "reached"] = Cell(
+            order(attempt, number, 0, ppm), "", [attempt, number, progress]
+        )
+        cells[step + "peak"] = Cell(order(attempt, 0, 0, ppm), "", [attempt, progress])
+    return (_job(event, cells),)
+
+
+def _try_failed(envelope: Envelope, event: StepFailed) -> tuple[Change, ...]:
+    cells = _job_cells(envelope, event.track_id)
+    cells["state"] = _state(event.attempt, RUNNING, "", "running")
+    cells[f"step/{event.stage}/failed"] = Cell(
+        order(event.attempt, event.try_number),
+        envelope.id,
+        {
+            "attempt": event.attempt,
+            "try": event.try_number,
+            "code": event.code,
+            "message": event.message,
+            "retryAfterMs": event.retry_after_ms,
+            "atMs": envelope.time_ms,
+        },
+    )
+    return (_job(event, cells),)
+
+
+def _failed(envelope: Envelope, event: JobFailed) -> tuple[Change, ...]:
+    why = {
+        "code": event.code,
+        "message": event.message,
+        "stage": event.stage,
+        "try": event.try_number,
+        "atMs": envelope.time_ms,
+    }
+    return _ended(envelope, event, FAILED, "failed", why)
+
+
+def _canceled(envelope: Envelope, event: JobCanceled) -> tuple[Change, ...]:
+    why = {
+        "code": "canceled",
+        "message": event.reason,
+        "stage": "",
+        "by": event.by,
+        "atMs": envelope.time_ms,
+    }
+    return _ended(envelope, event, CANCELED, "canceled", why)
+
+
+def _ended(
+    envelope: Envelope, event: JobFailed | JobCanceled, rank: int, state: str, why: Json
+) -> tuple[Change, ...]:
+    ended = _state(event.attempt, rank, envelope.id, state, why)
+    cells = _job_cells(envelope, event.track_id)
+    cells["state"] = ended
+    track = _track_cells(envelope, event.job_id, event.attempt)
+    track[f"end/{event.job_id}"] = ended
+    return (_job(event, cells), _track(event, track))
+
+
+def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
+    cells = _job_cells(envelope, event.track_id)
+    # failed -> running is the seed's transition; whether a worker has it yet, the steps tell.
+    cells["state"] = _state(event.attempt, RUNNING, "", "running")
+    cells["retry"] = Cell(
+        order(event.attempt),
+        envelope.id,
+        {"attempt": event.attempt, "fromStage": event.from_stage, "atMs": envelope.time_ms},
+    )
+    track = _track_cells(envelope, event.job_id, event.attempt)
+    return (_job(event, cells), _track(event, track))
+
+
+def _edited(envelope: Envelope, event: LyricsEdited) -> tuple[Change, ...]:
+    cells = _clocks(envelope.time_ms)
+    cells[f"version/{event.version}/draft"] = Cell(
+        0,
+        envelope.id,
+        {
+            "parent": event.parent,
+            "language": event.language,
+            "lyrics": _artifact(event.lyrics),
+            "atMs": envelope.time_ms,
+        },
+    )
+    return (_track(event, cells),)
+
+
+def _state(attempt: int, rank: int, event_id: str, state: str, why: Json = None) -> Cell:
+    value = {"attempt": attempt, "state": state}
+    return Cell(order(attempt, 0, rank), event_id, {**value, "why": why} if why else value)
+
+
+def _add_made(
+    cells: _Cells, stage: str, envelope: Envelope, work: Work, seconds: float, reused: bool
+) -> None:
+    made = {"attempt": work.attempt, "seconds": _number(seconds), "reused": reused}
+    cells[f"step/{stage}/made"] = Cell(
+        order(work.attempt), envelope.id, {**made, "atMs": envelope.time_ms}
+    )
+    cells["work"] = Cell(
+        order(work.attempt, 0, 0, STAGES.index(stage) + 1), envelope.id, work.to_wire()
+    )
+
+
+def _about(work: Work, published: int, event_id: str) -> Cell:
+    value = {"title": work.title, "artist": work.artist, "language": work.language}
+    return Cell(order(work.version, published), event_id, {**value, "durationMs": work.duration_ms})
+
+
+def _clocks(time_ms: int) -> _Cells:
+    return {"first": Cell(-time_ms, "", time_ms), "updated": Cell(time_ms, "", time_ms)}
+
+
+def _job_cells(envelope: Envelope, track_id: str) -> _Cells:
+    cells = _clocks(envelope.time_ms)
+    cells["track"] = Cell(0, "", track_id)
+    return cells
+
+
+def _track_cells(envelope: Envelope, job_id: str, attempt: int) -> _Cells:
+    cells = _clocks(envelope.time_ms)
+    cells[f"end/{job_id}"] = _state(attempt, QUEUED, "", "open")
+    return cells
+
+
+def _job(of: Any, cells: Mapping[str, Cell]) -> Change:
+    return Document(Key("job", of.tenant, of.job_id), cells)
+
+
+def _track(of: Any, cells: Mapping[str, Cell]) -> Change:
+    return Document(Key("track", of.tenant, of.track_id), cells)
+
+
+def _artifact(artifact: Artifact | None) -> Json:
+    return None if artifact is None else artifact.to_wire()
+
+
+def _number(value: float) -> float:
+    """A number that JSON can hold; 0 for NaN and infinities."""
+    return value if math.isfinite(value) else 0.0
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+_FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = {
+    ImportRequested: _requested,
+    ReprocessRequested: _requested,
+    Separated: _made("separation"),
+    Transcribed: _made("transcription"),
+    Aligned: _made("alignment"),
+    Checked: _made("quality"),
+    Published: _published,
+    StepProgressed: _progressed,
+    StepFailed: _try_failed,
+    JobFailed: _failed,
+    JobCanceled: _canceled,
+    JobRetried: _retried,
+    LyricsEdited: _edited,
+}

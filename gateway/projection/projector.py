@@ -1,0 +1,210 @@
+"""The projector: every topic of the catalog, folded into the projection store.
+
+A batch is folded in memory, written, and only then are its offsets committed, so a crash in
+between folds it again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.projection.cells import Document
+from gateway.projection.fold import fold
+from gateway.projection.store import Applied, ProjectionStore, StoreError
+from topics.catalog import CATALOG, dead_letter_topic
+from topics.codec import Codec, Envelope, Poison
+from topics.log import Consumer, Doubtful, Fenced, Headers, Log, Outgoing, Producer, Record
+
+GROUP = "projector"
+BATCH = 1000
+"""Most records folded before a write. A job's events then cost one write instead of twenty."""
+
+_POLL_S = 0.2  # longest poll, so that a stop is heeded soon
+_AGAIN_S = 1.0  # pause before the same batch is tried again on a store that did not answer
+
+_log = structlog.get_logger("projector")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the projector has done since it was started."""
+
+    events: int = 0
+    """Records folded."""
+    poisoned: int = 0
+    """Records set aside in ``projector.dlq``."""
+    looped_at: float = 0.0
+    """When the loop last moved, on the monotonic clock given to the projector."""
+    partitions: int = 0
+    """Partitions owned."""
+    store_failures: int = 0
+    """Writes that the store refused since the last one it took."""
+
+
+class Projector:
+    """Consumes every topic of the catalog in the group ``projector``."""
+
+    def __init__(
+        self, log: Log, codec: Codec, store: ProjectionStore, *, monotonic: Callable[[], float]
+    ) -> None:
+        self._bus = log
+        self._codec = codec
+        self._store = store
+        self._monotonic = monotonic
+        self._topics = [codec.on_log(name) for name in CATALOG]
+        self._dead_letters = codec.on_log(dead_letter_topic(GROUP))
+        self._status = Status()
+
+    @property
+    def status(self) -> Status:
+        """Counts and signs of life, readable from any thread."""
+        return self._status
+
+    def lag(self) -> int:
+        """Records committed to the log and not folded yet."""
+        ends = self._bus.end_offsets(self._topics)
+        done = self._bus.group_offsets(GROUP)
+        return sum(end - done.get(tp, 0) for tp, end in ends.items())
+
+    def run(self, stop: threading.Event) -> None:
+        """Project until ``stop``. Raises `topics.log.LogError` when the log gives out."""
+        self._bus.provision({self._dead_letters: 1})
+        consumer = self._bus.consumer(GROUP, self._topics)
+        producer: Producer | None = None
+        try:
+            while not stop.is_set():
+                records = consumer.poll(_POLL_S, BATCH)
+                self._moved(partitions=len(consumer.assignment()))
+                if not records:
+                    continue
+                letters = self._project(records, stop)
+                if letters is None:
+                    return  # stopped before the store took the batch: it is read again next time
+                producer = producer or self._bus.producer(GROUP)
+                producer = self._commit(producer, consumer, records, letters)
+        finally:
+            consumer.close()
+            if producer is not None:
+                producer.close()
+
+    def _project(self, records: Sequence[Record], stop: threading.Event) -> list[Outgoing] | None:
+        """Fold and write a batch; its dead letters, or None when stopped before it was written."""
+        changes: list[Document] = []
+        letters: list[Outgoing] = []
+        for record in records:
+            try:
+                changes.extend(fold(self._codec.decode(record)))
+            except Poison as poison:
+                letters.append(_letter(self._dead_letters, record, poison))
+                _log.warning(
+                    "poison set aside",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    reason=str(poison),
+                )
+        while True:
+            try:
+                self._store.apply(changes)
+            except StoreError as error:
+                failures = self._status.store_failures + 1
+                self._moved(store_failures=failures)
+                _log.error("the projection cannot be written", failures=failures, reason=str(error))
+                if stop.wait(_AGAIN_S):
+                    return None
+            else:
+                return letters
+
+    def _commit(
+        self,
+        producer: Producer,
+        consumer: Consumer,
+        records: Sequence[Record],
+        letters: Sequence[Outgoing],
+    ) -> Producer | None:
+        """Commit offsets and dead letters together; the producer to go on with, if it is sound."""
+        offsets = {record.tp: record.offset + 1 for record in records}
+        try:
+            with producer.transaction() as transaction:
+                for letter in letters:
+                    transaction.send(letter)
+                transaction.commit_offsets(consumer, offsets)
+        except (Fenced, Doubtful) as error:
+            # Whoever owns the partitions now folds these records again, which changes nothing.
+            _log.info("offsets not committed", reason=str(error))
+            producer.close()
+            return None
+        self._moved(
+            events=self._status.events + len(records) - len(letters),
+            poisoned=self._status.poisoned + len(letters),
+            store_failures=0,
+        )
+        return producer
+
+    def _moved(self, **changes: int) -> None:
+        now = self._status
+        self._status = Status(
+            events=changes.get("events", now.events),
+            poisoned=changes.get("poisoned", now.poisoned),
+            looped_at=self._monotonic(),
+            partitions=changes.get("partitions", now.partitions),
+            store_failures=changes.get("store_failures", now.store_failures),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild has read."""
+
+    events: int
+    poisoned: int
+
+
+def rebuild(log: Log, codec: Codec, store: ProjectionStore, *, batch: int = BATCH) -> Rebuilt:
+    """Empty the projection and fold every record that the log has kept.
+
+    Safe beside a running projector: what is folded twice changes nothing. Poison is counted and
+    left where it is; the projector has set it aside when it first came.
+    """
+    store.clear()
+    events = poisoned = 0
+    reader = log.reader([codec.on_log(name) for name in CATALOG])
+    try:
+        while not reader.caught_up():
+            changes: list[Document] = []
+            for record in reader.poll(_POLL_S, batch):
+                try:
+                    changes.extend(fold(codec.decode(record)))
+                    events += 1
+                except Poison:
+                    poisoned += 1
+            store.apply(changes)
+    finally:
+        reader.close()
+    return Rebuilt(events, poisoned)
+
+
+def apply_now(store: ProjectionStore, envelopes: Iterable[Envelope]) -> Sequence[Applied]:
+    """Fold events that were just committed to the log, so that their writer reads them at once."""
+    return store.apply(change for envelope in envelopes for change in fold(envelope))
+
+
+def _letter(topic: str, record: Record, poison: Poison) -> Outgoing:
+    """The record as it was, with where it came from and why it is here."""
+    why: Headers = (
+        ("melisma.error.stage", GROUP.encode()),
+        ("melisma.error.class", type(poison).__name__.encode()),
+        ("melisma.error.message", str(poison).encode()),
+        ("melisma.error.topic", record.topic.encode()),
+        ("melisma.error.partition", str(record.partition).encode()),
+        ("melisma.error.offset", str(record.offset).encode()),
+        ("melisma.error.timestamp", str(record.timestamp_ms).encode()),
+        ("melisma.error.attempts", b"1"),
+    )
+    return Outgoing(
+        topic=topic, key=record.key, value=record.value, headers=(*record.headers, *why)
+    )

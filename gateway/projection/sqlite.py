@@ -1,0 +1,278 @@
+"""The projection in one SQLite file, for a product that runs on one machine."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.projection.cells import Document, Key, Kind, canonical, from_json, join, merge, to_json
+from gateway.projection.job import Job, JobState, job_of
+from gateway.projection.sqlite_file import SqliteFile
+from gateway.projection.store import Applied, BadCursor, Changed, Page
+from gateway.projection.track import Track, track_of
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, track_id TEXT NOT NULL,
+    state TEXT NOT NULL, stage TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, cells TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (tenant, created_ms, id);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (tenant, state, created_ms, id);
+CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (sequence);
+CREATE TABLE IF NOT EXISTS tracks (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, cells TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX IF NOT EXISTS tracks_by_age ON tracks (tenant, created_ms, id);
+CREATE INDEX IF NOT EXISTS tracks_by_change ON tracks (sequence);
+CREATE TABLE IF NOT EXISTS clock (sequence INTEGER NOT NULL);
+INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);
+"""
+
+_SELECT = {
+    "job": "SELECT cells FROM jobs WHERE tenant = ? AND id = ?",
+    "track": "SELECT cells FROM tracks WHERE tenant = ? AND id = ?",
+}
+_PUT_JOB = """
+INSERT INTO jobs (tenant, id, track_id, state, stage, created_ms, sequence, cells)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET track_id = excluded.track_id, state = excluded.state,
+    stage = excluded.stage, created_ms = excluded.created_ms, sequence = excluded.sequence,
+    cells = excluded.cells
+"""
+_PUT_TRACK = """
+INSERT INTO tracks (tenant, id, created_ms, sequence, cells) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET created_ms = excluded.created_ms,
+    sequence = excluded.sequence, cells = excluded.cells
+"""
+
+_LOOK_S = 0.1
+"""How often a waiting thread looks for what other processes wrote; own writes wake it at once."""
+
+Item = TypeVar("Item")
+
+
+class SqliteStore:
+    """A `gateway.projection.store.ProjectionStore` in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, _SCHEMA)
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def apply(self, changes: Iterable[Document]) -> Sequence[Applied]:
+        """Merge changes into their documents, all of them in one transaction."""
+        joined = join(changes)
+        if not joined:
+            return ()
+        with self._file.write() as db:
+            merged = _merged(db, joined)
+            if not merged:
+                return ()
+            ((newest,),) = db.execute(
+                "UPDATE clock SET sequence = sequence + ? RETURNING sequence", (len(merged),)
+            ).fetchall()
+            first = newest - len(merged) + 1
+            applied = [
+                Applied(after.key, sequence, before, after)
+                for sequence, (before, after) in enumerate(merged, start=first)
+            ]
+            _put(db, applied)
+        with self._changed:
+            self._changed.notify_all()
+        return applied
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        """A job of this tenant."""
+        document = self._document(Key("job", tenant, job_id))
+        return document and job_of(document)
+
+    def jobs(
+        self,
+        tenant: str,
+        *,
+        state: JobState | None = None,
+        stage: str | None = None,
+        since_ms: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Job]:
+        """Jobs of a tenant, newest first. Raises `BadCursor`."""
+        where: list[tuple[str, Any]] = []
+        if state is not None:
+            where.append(("state = ?", state))
+        if stage is not None:
+            where.append(("stage = ?", stage))
+        if since_ms is not None:
+            where.append(("created_ms >= ?", since_ms))
+        return self._page("job", "jobs", job_of, tenant, where, cursor, limit)
+
+    def track(self, tenant: str, track_id: str) -> Track | None:
+        """A track of this tenant."""
+        document = self._document(Key("track", tenant, track_id))
+        return document and track_of(document)
+
+    def tracks(
+        self,
+        tenant: str,
+        *,
+        since_ms: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Track]:
+        """Tracks of a tenant, newest first. Raises `BadCursor`."""
+        where: list[tuple[str, Any]] = []
+        if since_ms is not None:
+            where.append(("created_ms >= ?", since_ms))
+        return self._page("track", "tracks", track_of, tenant, where, cursor, limit)
+
+    def sequence(self) -> int:
+        """The sequence of the newest change."""
+        with self._file.read() as db:
+            return int(db.execute("SELECT sequence FROM clock").fetchone()[0])
+
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Changed]:
+        """Documents changed behind ``after``, in order."""
+        with self._file.read() as db:
+            rows = db.execute(
+                "SELECT sequence, 'job', tenant, id, track_id FROM jobs WHERE sequence > :after"
+                " UNION ALL"
+                " SELECT sequence, 'track', tenant, id, id FROM tracks WHERE sequence > :after"
+                " ORDER BY sequence LIMIT :limit",
+                {"after": after, "limit": limit},
+            ).fetchall()
+        return [
+            Changed(number, Key(kind, tenant, document), track)
+            for number, kind, tenant, document, track in rows
+        ]
+
+    def wait(self, after: int, timeout_s: float) -> int:
+        """Block until something changed behind ``after`` or the time is over."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            # Looking and waiting under one lock: an `apply` in between cannot be missed.
+            while (now := self.sequence()) <= after:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._woken_to_close(min(left, _LOOK_S)):
+                    break
+        return now
+
+    def clear(self) -> None:
+        """Remove every document."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM jobs")
+            db.execute("DELETE FROM tracks")
+
+    def dump(self) -> bytes:
+        """A line a document, in order of kind, tenant and id."""
+        with self._file.read() as db:
+            rows = db.execute(
+                "SELECT 'job' AS kind, tenant, id, cells FROM jobs"
+                " UNION ALL SELECT 'track', tenant, id, cells FROM tracks"
+                " ORDER BY kind, tenant, id"
+            ).fetchall()
+        lines = (canonical([*key, json.loads(cells)]) for *key, cells in rows)
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    def check(self) -> None:
+        """Raise `gateway.projection.store.StoreError` unless the file works."""
+        self._file.check()
+
+    def close(self) -> None:
+        """Close the file; `wait` returns."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._file.close()
+
+    def _woken_to_close(self, timeout_s: float) -> bool:
+        return self._changed.wait_for(lambda: self._closed, 0) or (
+            self._changed.wait(timeout_s) and self._closed
+        )
+
+    def _document(self, key: Key) -> Document | None:
+        with self._file.read() as db:
+            return _read(db, key)
+
+    def _page(
+        self,
+        kind: Kind,
+        table: str,
+        item_of: Callable[[Document], Item],
+        tenant: str,
+        where: list[tuple[str, Any]],
+        cursor: str | None,
+        limit: int,
+    ) -> Page[Item]:
+        terms: list[str] = ["tenant = ?"]
+        values: list[Any] = [tenant]
+        for term, value in where:
+            terms.append(term)
+            values.append(value)
+        if cursor is not None:
+            terms.append("(created_ms, id) < (?, ?)")
+            values.extend(_unpack(cursor))
+        # Only the fixed texts of this module are put together here; values are bound.
+        query = (
+            f"SELECT id, created_ms, cells FROM {table} WHERE {' AND '.join(terms)}"  # noqa: S608
+            " ORDER BY created_ms DESC, id DESC LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (*values, limit + 1)).fetchall()
+        items = [item_of(from_json(Key(kind, tenant, row[0]), row[2])) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items, _pack(last[1], last[0]) if last else None)
+
+
+def _merged(
+    db: sqlite3.Connection, joined: dict[Key, Document]
+) -> list[tuple[Document | None, Document]]:
+    """The documents that these changes really change, before and after."""
+    found = []
+    for key, change in joined.items():
+        before = _read(db, key)
+        after = change if before is None else merge(before, change)
+        if after is not before:
+            found.append((before, after))
+    return found
+
+
+def _read(db: sqlite3.Connection, key: Key) -> Document | None:
+    row = db.execute(_SELECT[key.kind], (key.tenant, key.id)).fetchone()
+    return None if row is None else from_json(key, row[0])
+
+
+def _put(db: sqlite3.Connection, applied: Iterable[Applied]) -> None:
+    jobs, tracks = [], []
+    for key, sequence, _, after in ((a.key, a.sequence, a.before, a.after) for a in applied):
+        if key.kind == "job":
+            job = job_of(after)
+            row = (job.tenant, job.job_id, job.track_id, job.state, job.stage, job.created_ms)
+            jobs.append((*row, sequence, to_json(after)))
+        else:
+            created_ms = after.cells["first"].value if "first" in after.cells else 0
+            tracks.append((key.tenant, key.id, created_ms, sequence, to_json(after)))
+    db.executemany(_PUT_JOB, jobs)
+    db.executemany(_PUT_TRACK, tracks)
+
+
+def _pack(created_ms: int, document_id: str) -> str:
+    return base64.urlsafe_b64encode(canonical([created_ms, document_id]).encode()).decode()
+
+
+def _unpack(cursor: str) -> tuple[int, str]:
+    try:
+        created_ms, document_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        return int(created_ms), str(document_id)
+    except (ValueError, TypeError, binascii.Error, UnicodeError):
+        raise BadCursor("this cursor was not given out here; begin again without one") from None
