@@ -1,0 +1,427 @@
+"""The store in a folder: the contract, then deaths, full disks and its own signed URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+
+from tests.topics.artifacts.contract import ArtifactContract, Receive
+from topics.artifacts import (
+    Altered,
+    ArtifactError,
+    ArtifactMissing,
+    Expired,
+    LocalStore,
+    PartTooLarge,
+    StoreFull,
+    WrongAddress,
+    files,
+)
+from topics.artifacts.local import IpBinding
+from topics.artifacts.serving import Download, open_for_get, receive_part
+from topics.artifacts.signing import STORE_PATH
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+BASE = "http://gateway.test"
+NOW_S = 1_800_000_000.0
+HERE = "127.0.0.1"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def request(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """Key and query of a URL, decoded as a web framework does."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    assert path.startswith(STORE_PATH)
+    return path[len(STORE_PATH) :], parse_qsl(parts.query)
+
+
+def send(store: LocalStore, url: str, *chunks: bytes, ip: str | None = HERE) -> str:
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    key, pairs = request(url)
+    part = asyncio.run(receive_part(store, key, pairs, ip, body()))
+    return f'"{part.etag}"'
+
+
+def get(store: LocalStore, url: str, ip: str | None = HERE) -> Download:
+    key, pairs = request(url)
+    return open_for_get(store, key, pairs, ip)
+
+
+def make(root: Path, clock: Clock, ip_binding: IpBinding = "enforce") -> LocalStore:
+    return LocalStore(root, secret=SECRET, base_url=BASE, clock=clock, ip_binding=ip_binding)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def local(tmp_path: Path, clock: Clock) -> LocalStore:
+    return make(tmp_path / "store", clock)
+
+
+class TestLocal(ArtifactContract):
+    @pytest.fixture
+    def store(self, tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+        return make(tmp_path_factory.mktemp("store"), Clock())
+
+    @pytest.fixture
+    def receive(self, store: LocalStore) -> Receive:
+        return lambda url, data: send(store, url.url, data)
+
+
+def left_behind(root: Path) -> set[str]:
+    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} - {
+        str(p.relative_to(root)) for p in (root / "locks").iterdir()
+    }
+
+
+# -- objects on disk -------------------------------------------------------------------------
+
+
+def test_a_store_elsewhere_reads_the_same_uris(tmp_path: Path, clock: Clock) -> None:
+    uri = make(tmp_path / "a", clock).put("results/x/stem.flac", b"x", "audio/flac").uri
+    assert uri == "local:///results/x/stem.flac"
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert make(tmp_path / "b", clock).read(uri) == b"x"
+
+
+def test_stat_knows_the_digest(local: LocalStore) -> None:
+    stored = local.put("a", b"x", "text/plain")
+    assert local.stat(stored.uri) == stored
+
+
+def test_an_object_without_its_description_is_whole(tmp_path: Path, local: LocalStore) -> None:
+    uri = local.put("results/cover.png", b"x", "image/png").uri
+    for about in (tmp_path / "store" / "about").rglob("*.json"):
+        about.unlink()
+    stored = local.stat(uri)
+    assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
+
+
+def test_a_key_under_an_object_is_refused(local: LocalStore) -> None:
+    local.put("a/b", b"x", "text/plain")
+    with pytest.raises(ArtifactError, match="object itself"):
+        local.put("a/b/c", b"x", "text/plain")
+    with pytest.raises(ArtifactError, match="other keys"):
+        local.put("a", b"x", "text/plain")
+    # descriptions lie beside each other too
+    local.put("a/b.json/c", b"y", "text/plain")
+    assert local.stat("local:///a/b").bytes == 1
+
+
+def test_a_key_as_long_as_a_file_name_may_be(local: LocalStore) -> None:
+    assert local.read(local.put("k" * 240, b"x", "text/plain").uri) == b"x"
+    with pytest.raises(ArtifactError):
+        local.put("K" * 121, b"x", "text/plain")
+
+
+class Disk:
+    """A disk with room for so many bytes, which takes them in short writes."""
+
+    def __init__(self) -> None:
+        self.room = 2**40
+
+    def write_some(self, fd: int, data: memoryview) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = os.write(fd, data[: min(self.room, 700)])
+        self.room -= written
+        return written
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(files, "write_some", disk.write_some)
+    return disk
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+def test_a_full_disk_keeps_nothing_and_says_so(
+    tmp_path: Path, local: LocalStore, disk: Disk, room: int
+) -> None:
+    kept = local.put("kept", b"k" * 5000, "text/plain")
+    upload = local.begin_upload("song", "audio/wav")
+    url = local.sign_part("song", upload, 1, ttl_s=60, ip=HERE, max_bytes=5000).url
+    tag = send(local, url, b"p" * 2000)
+    source = tmp_path / "source"
+    source.write_bytes(b"s" * 5000)
+    before = left_behind(tmp_path / "store")
+    for attempt in (
+        lambda: local.put("kept", b"n" * 5000, "text/plain"),
+        lambda: local.put("other", source, "text/plain"),
+        lambda: local.put_if_absent("other", b"n" * 5000, "text/plain"),
+        lambda: local.complete_upload("song", upload, [(1, tag)]),
+        lambda: (
+            local.fetch(kept.uri, tmp_path / "copy") if not room else local.put("o", source, "")
+        ),
+        lambda: send(local, url, b"q" * 5000),
+    ):
+        disk.room = room
+        with pytest.raises(StoreFull, match="free disk space"):
+            attempt()
+        assert left_behind(tmp_path / "store") == before
+    assert not (tmp_path / "copy").exists()
+    assert local.read(kept.uri) == b"k" * 5000
+    disk.room = 2**40
+    assert local.complete_upload("song", upload, [(1, tag)]).bytes == 2000
+
+
+def test_check_fails_where_nothing_can_be_written(local: LocalStore, disk: Disk) -> None:
+    disk.room = 0
+    with pytest.raises(ArtifactError, match="no room"):
+        local.check()
+
+
+WRITE_FOR_EVER = """
+import sys
+from pathlib import Path
+from topics.artifacts import LocalStore
+store = LocalStore(Path(sys.argv[1]), secret=b"s" * 32, base_url="")
+n = 0
+while True:
+    store.put("object", bytes([n % 256]) * 3_000_000, "audio/x" + str(n % 256))
+    if n == 1:
+        print("going", flush=True)
+    n += 1
+"""
+
+
+@pytest.mark.faults
+def test_a_writer_killed_at_any_moment_leaves_a_whole_object(tmp_path: Path, clock: Clock) -> None:
+    store = make(tmp_path / "store", clock)
+    for attempt in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store")],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+        )
+        with child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"going\n"
+            time.sleep(attempt * 0.003)  # a different moment each time
+            child.kill()
+        data = store.read("local:///object")
+        assert len(data) == 3_000_000
+        assert len(set(data)) == 1
+        stored = store.stat("local:///object")
+        if stored.sha256 is not None:  # else it died between the bytes and their description
+            assert stored.sha256 == hashlib.sha256(data).hexdigest()
+            assert stored.media_type == f"audio/x{data[0]}"
+    clock.now_s = 4e9  # long after: what was being written is swept
+    store.sweep(3600)
+    assert list((tmp_path / "store" / "new").iterdir()) == []
+
+
+# -- uploads -----------------------------------------------------------------------------------
+
+
+def test_etags_are_those_of_s3(local: LocalStore) -> None:
+    upload = local.begin_upload("song", "audio/wav")
+    url = local.sign_part("song", upload, 1, ttl_s=60, ip=HERE, max_bytes=10).url
+    assert send(local, url, b"he", b"llo") == f'"{hashlib.md5(b"hello").hexdigest()}"'
+
+
+def test_a_part_over_its_limit_is_not_kept(tmp_path: Path, local: LocalStore) -> None:
+    upload = local.begin_upload("song", "audio/wav")
+    url = local.sign_part("song", upload, 1, ttl_s=60, ip=HERE, max_bytes=10).url
+    before = left_behind(tmp_path / "store")
+    with pytest.raises(PartTooLarge):
+        send(local, url, b"123456", b"123456")
+    key, pairs = request(url)
+
+    async def never() -> AsyncIterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""  # type: ignore[unreachable]
+
+    with pytest.raises(PartTooLarge, match="11 bytes"):
+        asyncio.run(receive_part(local, key, pairs, HERE, never(), content_length=11))
+    assert left_behind(tmp_path / "store") == before
+    assert send(local, url, b"1234567890") == f'"{hashlib.md5(b"1234567890").hexdigest()}"'
+
+
+def test_a_client_that_hangs_up_leaves_nothing(tmp_path: Path, local: LocalStore) -> None:
+    upload = local.begin_upload("song", "audio/wav")
+    key, pairs = request(local.sign_part("song", upload, 1, ttl_s=9, ip=HERE, max_bytes=9).url)
+    before = left_behind(tmp_path / "store")
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(receive_part(local, key, pairs, HERE, broken()))
+    assert left_behind(tmp_path / "store") == before
+
+
+def test_a_part_that_ends_after_the_abort_is_not_kept(tmp_path: Path, local: LocalStore) -> None:
+    upload = local.begin_upload("song", "audio/wav")
+    writer = local.part_writer("song", upload, 1, None)
+    writer.write(b"x")
+    local.abort_upload("song", upload)
+    with pytest.raises(ArtifactMissing):
+        writer.finish()
+    assert left_behind(tmp_path / "store") == set()
+
+
+def test_an_upload_belongs_to_its_key(local: LocalStore) -> None:
+    upload = local.begin_upload("song", "audio/wav")
+    with pytest.raises(ArtifactMissing):
+        local.parts("other", upload)
+    local.abort_upload("other", upload)
+    assert list(local.parts("song", upload)) == []
+
+
+def test_stale_uploads_are_listed_and_swept(
+    tmp_path: Path, local: LocalStore, clock: Clock
+) -> None:
+    old = local.begin_upload("old", "audio/wav")
+    send(local, local.sign_part("old", old, 1, ttl_s=9, ip=None, max_bytes=9).url, b"x")
+    done = local.begin_upload("done", "audio/wav")
+    tag = send(local, local.sign_part("done", done, 1, ttl_s=9, ip=None, max_bytes=9).url, b"x")
+    local.complete_upload("done", done, [(1, tag)])
+    clock.now_s += 3600
+    young = local.begin_upload("young", "audio/wav")
+    assert local.stale_uploads(1800) == [("old", old)]
+    assert local.sweep(1800) == 2
+    assert local.stale_uploads(0) == []
+    clock.now_s += 1
+    assert local.stale_uploads(0) == [("young", young)]
+    assert local.read(local.uri("done")) == b"x"
+
+
+# -- signed URLs -------------------------------------------------------------------------------
+
+
+def test_a_signed_get_names_the_file(local: LocalStore) -> None:
+    stored = local.put("results/Song.flac", b"x", "audio/flac")
+    url = local.sign_get(stored.uri, ttl_s=300, ip=HERE, filename="Моя песня & co.flac")
+    assert url.url.startswith(f"{BASE}{STORE_PATH}results/Song.flac?")
+    assert url.expires_at_ms == (NOW_S + 300) * 1000
+    assert HERE not in url.url
+    sent = get(local, url.url)
+    assert sent.path.read_bytes() == b"x"
+    assert (sent.media_type, sent.filename, sent.bytes, sent.sha256) == (
+        "audio/flac",
+        "Моя песня & co.flac",
+        1,
+        stored.sha256,
+    )
+
+
+def test_a_url_for_nothing_is_missing(local: LocalStore) -> None:
+    with pytest.raises(ArtifactMissing):
+        get(local, local.sign_get("local:///none", ttl_s=9, ip=None).url)
+
+
+def test_urls_expire(local: LocalStore, clock: Clock) -> None:
+    local.put("a", b"x", "text/plain")
+    url = local.sign_get("local:///a", ttl_s=300, ip=HERE).url
+    clock.now_s += 299
+    get(local, url)
+    clock.now_s += 1
+    with pytest.raises(Expired):
+        get(local, url)
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.2", "::1", "fe80::1%eth0", "no address", None])
+def test_urls_are_bound_to_an_address(local: LocalStore, ip: str | None) -> None:
+    local.put("a", b"x", "text/plain")
+    url = local.sign_get("local:///a", ttl_s=300, ip=HERE).url
+    with pytest.raises(WrongAddress):
+        get(local, url, ip)
+    get(local, local.sign_get("local:///a", ttl_s=300, ip=None).url, ip)
+
+
+def test_one_address_has_several_spellings(local: LocalStore) -> None:
+    local.put("a", b"x", "text/plain")
+    for signed, asking in (
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+    ):
+        get(local, local.sign_get("local:///a", ttl_s=9, ip=signed).url, asking)
+
+
+@pytest.mark.parametrize("binding", ["report", "off"])
+def test_binding_can_be_loosened(tmp_path: Path, clock: Clock, binding: IpBinding) -> None:
+    store = make(tmp_path / "loose", clock, binding)
+    store.put("a", b"x", "text/plain")
+    url = store.sign_get("local:///a", ttl_s=9, ip=HERE).url
+    assert get(store, url, "127.0.0.2").bytes == 1
+    clock.now_s += 10
+    with pytest.raises(Expired):  # whatever the address
+        get(store, url, "127.0.0.2")
+
+
+def test_every_change_of_a_url_is_noticed(local: LocalStore) -> None:
+    local.put("a", b"x", "text/plain")
+    local.put("b", b"secret", "text/plain")
+    key, pairs = request(local.sign_get("local:///a", ttl_s=9, ip=HERE, filename="a.txt").url)
+    open_for_get(local, key, pairs, HERE)
+    changes = [("b", pairs), (key, [*pairs, ("clientId", "x")]), (key, []), (key, pairs * 2)]
+    for at, (name, value) in enumerate(pairs):
+        rest = pairs[:at] + pairs[at + 1 :]
+        changes.append((key, rest))
+        changes.append((key, [*rest, (name, value + "0")]))
+        changes.append((key, [*rest, (name, "")]))
+        changes.append((key, [*rest, (name, "\ud800")]))
+        changes.append((key, [*pairs, (name, value)]))
+    for changed_key, changed in changes:
+        with pytest.raises(Altered):
+            open_for_get(local, changed_key, changed, HERE)
+
+
+def test_a_url_is_for_one_method(local: LocalStore) -> None:
+    local.put("a", b"x", "text/plain")
+    upload = local.begin_upload("a", "text/plain")
+    with pytest.raises(Altered):
+        get(local, local.sign_part("a", upload, 1, ttl_s=9, ip=HERE, max_bytes=9).url)
+    with pytest.raises(Altered):
+        send(local, local.sign_get("local:///a", ttl_s=9, ip=HERE).url, b"x")
+
+
+def test_secrets_rotate(tmp_path: Path, clock: Clock, local: LocalStore) -> None:
+    local.put("a", b"x", "text/plain")
+    old = local.sign_get("local:///a", ttl_s=9, ip=HERE).url
+    root, fresh = tmp_path / "store", b"another secret of thirty-two bys"
+    during = LocalStore(
+        root, secret=fresh, old_secrets=[SECRET], base_url=lambda: BASE, clock=clock
+    )
+    assert get(during, old).bytes == 1
+    new = during.sign_get("local:///a", ttl_s=9, ip=HERE).url
+    after = LocalStore(root, secret=fresh, base_url=BASE, clock=clock)
+    assert get(after, new).bytes == 1
+    with pytest.raises(Altered):
+        get(after, old)
+    with pytest.raises(Altered):
+        get(local, new)
+
+
+def test_a_short_secret_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="secret"):
+        LocalStore(tmp_path, secret=b"secret", base_url=BASE)

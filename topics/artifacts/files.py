@@ -1,0 +1,133 @@
+"""Files written whole or not at all: a temporary one, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from topics.artifacts.protocol import StoreFull
+
+CHUNK_BYTES: Final = 2**20
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def room_for(what: str) -> Iterator[None]:
+    """Turn a full disk, a spent quota or a file size limit into `StoreFull`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise StoreFull(
+            f"artifacts: no room is left to write {what}; nothing of it was kept: free disk "
+            "space, then try again"
+        ) from error
+
+
+class NewFile:
+    """A file that nobody sees before it is published, with the digests of what was written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+        self.path = Path(name)
+        self.bytes = 0
+        self._sha256 = hashlib.sha256()
+        # S3's ETag of a part; a checksum, not a protection
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[write_some(self._fd, rest) :]
+        self.bytes += len(chunk)
+        self._sha256.update(chunk)
+        self._md5.update(chunk)
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written."""
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        """Hex digest of what was written."""
+        return self._md5.hexdigest()
+
+    def publish(self, target: Path, *, durable: bool = True) -> None:
+        """Give it its name, in place of what may be there; on disk when this returns unless it
+        is a passing copy (not ``durable``)."""
+        if durable:
+            os.fsync(self._fd)
+        self.path.replace(target)
+        if durable:
+            sync_folder(target.parent)
+
+    def publish_if_absent(self, target: Path) -> bool:
+        """Make it durable under its name unless that is taken. False if it is."""
+        os.fsync(self._fd)
+        try:
+            os.link(self.path, target)  # unlike rename, fails where there is something
+        except FileExistsError:
+            return False
+        sync_folder(target.parent)
+        return True
+
+    def close(self) -> None:
+        """Remove what was not published."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(folder: Path, what: str) -> Iterator[NewFile]:
+    """A `NewFile` that is gone afterwards unless it was published. Raises `StoreFull`."""
+    with room_for(what):
+        file = NewFile(folder)
+        try:
+            yield file
+        finally:
+            file.close()
+
+
+def write_some(fd: int, data: memoryview) -> int:
+    """``os.write``, under a name of its own so that a test can fill the disk here."""
+    return os.write(fd, data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably."""
+    missing = []
+    at = folder
+    while not at.is_dir():
+        missing.append(at)
+        at = at.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a mebibyte at a time."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
