@@ -7,6 +7,7 @@ between folds it again, which changes nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,12 @@ class Projector:
     """Consumes every topic of the catalog in the group ``projector``."""
 
     def __init__(
-        self, log: Log, codec: Codec, store: ProjectionStore, *, monotonic: Callable[[], float]
+        self,
+        log: Log,
+        codec: Codec,
+        store: ProjectionStore,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = log
         self._codec = codec
@@ -198,6 +204,7 @@ def _letter(topic: str, record: Record, poison: Poison) -> Outgoing:
     why: Headers = (
         ("melisma.error.stage", GROUP.encode()),
         ("melisma.error.class", type(poison).__name__.encode()),
+        ("melisma.error.code", poison.code.encode()),
         ("melisma.error.message", str(poison).encode()),
         ("melisma.error.topic", record.topic.encode()),
         ("melisma.error.partition", str(record.partition).encode()),
