@@ -1,0 +1,41 @@
+"""What a separation backend is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from processors.audio.samples import Audio
+
+Progress = Callable[[float], None]
+"""Told the finished share of the work, 0 to 1, at least about once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """The voice and what is left without it: ``vocals + minus`` is the mix, sample by sample."""
+
+    vocals: Audio
+    minus: Audio
+
+
+class Separator(Protocol):
+    """Takes a song apart into the voice and the rest."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name in settings and in karaoke-json, such as ``light``."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model and its revision; part of a result's identity."""
+        ...
+
+    def separate(self, mix: Audio, progress: Progress) -> Stems:
+        """Separate a mono or stereo mix; both stems keep its rate, channels and length.
+
+        Raises ``ValueError`` for other channel counts and rates below 8 kHz.
+        """
+        ...
