@@ -365,6 +365,15 @@ class LogContract:
         assert second.calls[-1][0] == "revoke"
         settle([first], {topic: 4})
 
+    def test_a_newcomer_waits_for_every_owner(self, log: Log, unique: str, group: str) -> None:
+        topic = f"six-{unique}"
+        log.provision({topic: 6})
+        first, last = Member(log, group, [topic]), Member(log, group, [topic])
+        settle([first, last], {topic: 6})
+        new = Member(log, group, [topic])
+        settle([first, new, last], {topic: 6})  # polled between the two who give up
+        assert [len(m.consumer.assignment()) for m in (first, new, last)] == [2, 2, 2]
+
     def test_members_share_by_topic(self, log: Log, topic: str, single: str, group: str) -> None:
         both = Member(log, group, [topic, single])
         one = Member(log, group, [topic])

@@ -24,7 +24,7 @@ from topics.log import (
     Outgoing,
     TopicPartition,
 )
-from topics.log.embedded import schema
+from topics.log.embedded import groups, schema
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "log.sqlite"
@@ -206,6 +206,25 @@ def test_closing_the_log_gives_up_what_it_opened(tmp_path: Path, log: EmbeddedLo
     for use in (lambda: consumer.poll(0), other.topics, lambda: other.reader(["topic"])):
         with pytest.raises(LogError, match="closed"):
             use()
+
+
+def test_a_member_that_was_removed_is_fenced(log: EmbeddedLog) -> None:
+    log.provision({"topic": 1, "out": 1})
+    consumer = log.consumer("group", ["topic"])
+    consumer.poll(0)
+    log._shared.file.write(lambda db, changes: groups.leave(db, changes, [consumer.member]))
+    producer = log.producer("p")
+
+    def commit() -> None:
+        with producer.transaction() as tx:
+            tx.send(Outgoing("out", b"never"))
+            tx.commit_offsets(consumer, {TopicPartition("topic", 0): 0})
+
+    with pytest.raises(Fenced, match="drop the work"):
+        commit()
+    assert log.end_offsets(["out"]) == {TopicPartition("out", 0): 0}
+    with pytest.raises(Fenced, match="removed from group 'group'"):
+        consumer.poll(0)
 
 
 def test_a_failing_callback_surfaces_and_is_repeated(log: EmbeddedLog) -> None:
@@ -409,17 +428,29 @@ def test_writes_that_are_committed_together_fail_alone(log: EmbeddedLog) -> None
         except Fenced:
             outcomes[name] = "fenced"
 
+    class HalfWay:
+        """Fails after it has written."""
+
+        def send(self, _: object) -> None:
+            def work(db: sqlite3.Connection, changes: object) -> None:
+                db.execute("UPDATE topic_partition SET next = next + 1000")
+                raise Fenced("half way")
+
+            log._shared.file.write(work)
+
     senders = [threading.Thread(target=send, args=("old", old))]
+    senders += [threading.Thread(target=send, args=("half", HalfWay()))]
     senders += [threading.Thread(target=send, args=(str(n), p)) for n, p in enumerate(producers)]
     file = log._shared.file
     with file._turn:  # the writer is busy, so that all of them queue
         for sender in senders:
             sender.start()
-        until(lambda: len(file._queue) == 4, "four writes in the queue")
+        until(lambda: len(file._queue) == 5, "five writes in the queue")
     for sender in senders:
         sender.join(DEADLINE_S)
-    assert outcomes == {"old": "fenced", "0": "sent", "1": "sent", "2": "sent"}
+    assert outcomes == {"old": "fenced", "half": "fenced", "0": "sent", "1": "sent", "2": "sent"}
     assert sorted(v or b"" for v in values(take(log.reader(["topic"]), 3))) == [b"0", b"1", b"2"]
+    assert log.end_offsets(["topic"]) == {TopicPartition("topic", 0): 3}
 
 
 def test_headers_are_laid_out_and_read_back() -> None:
