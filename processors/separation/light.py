@@ -75,8 +75,9 @@ def _segments(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
     if frames <= longest:
         return [(0, frames)] if frames else []
     count = -(-(frames - overlap) // (longest - overlap))
-    starts = np.linspace(0, frames - longest, count).round().astype(int)
-    return [(int(start), int(start) + longest) for start in starts]
+    length = -(-(frames + (count - 1) * overlap) // count)
+    starts = np.linspace(0, frames - length, count).astype(int)
+    return [(int(start), int(start) + length) for start in starts]
 
 
 def _voice_of(samples: Samples, rate: int, progress: Progress) -> Samples:
