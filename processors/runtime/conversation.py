@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,14 @@ _LONGEST = 16 * 1024 * 1024  # bytes of a frame; events are a few kB
 
 class Broken(Exception):
     """The other side sent what is no message, or stopped in the middle of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Worker to child, first: what it is. The child trusts its worker, so this may be a pickle."""
+
+    origin: str  # of the stage
+    settings: str  # base64 of the pickled `StageSettings`
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +94,11 @@ class Failed:
 Sign = Progress | Sized | Waiting
 """What a task tells while it runs."""
 
-Message = Begin | Ready | Progress | Sized | Waiting | Returned | Failed
+Message = Hello | Begin | Ready | Progress | Sized | Waiting | Returned | Failed
 
 _KINDS: Mapping[str, type[Message]] = {
-    kind.__name__: kind for kind in (Begin, Ready, Progress, Sized, Waiting, Returned, Failed)
+    kind.__name__: kind
+    for kind in (Hello, Begin, Ready, Progress, Sized, Waiting, Returned, Failed)
 }
 
 
@@ -124,14 +134,21 @@ def decode(body: bytes) -> Message:
 
 
 class Line:
-    """One end of the socket. Sends from any one thread at a time, receives in another."""
+    """One end of the socket. Any thread may say; one thread hears."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._saying = threading.Lock()
+
+    def fileno(self) -> int:
+        """For select."""
+        return self._end.fileno()
 
     def say(self, message: Message) -> None:
-        """Send a message. Raises `OSError` when the other side is gone."""
-        self._end.sendall(encode(message))
+        """Send a message. Raises `OSError` when the other side is gone or stands still."""
+        frame = encode(message)
+        with self._saying:
+            self._end.sendall(frame)
 
     def hear(self) -> Message | None:
         """The next message, None once the other side is gone. Raises `Broken`."""
@@ -151,6 +168,8 @@ class Line:
                 piece = self._end.recv(count - len(got))
             except ConnectionError:
                 return None
+            except TimeoutError as error:
+                raise Broken("stopped in the middle of a message") from error
             if not piece:
                 return None
             got += piece

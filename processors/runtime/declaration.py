@@ -46,7 +46,7 @@ class Stage:
 
     name: str
     revision: int
-    """Raise it when the same input gives another result: results of other revisions do not count."""
+    """Raise it when the same input gives another result: older results are no longer adopted."""
     consumes: tuple[type[Event], ...]
     produces: tuple[type[Event], ...]
     sla: Sla

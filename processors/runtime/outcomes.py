@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from schemas.events import Event
+from topics.artifacts.protocol import ArtifactError, StoreFull
+from topics.logs import redacted
+
+_UNWELL_S = 30.0
+"""Delay after the store or the disk failed; a restart of a store takes some 20 s."""
+
+_DETAIL = 2000  # characters that an operator reads before looking into the log
 
 
 class Reject(Exception):
@@ -82,3 +90,44 @@ class Overdue:
 
 Failure = Rejected | Postponed | Crashed | Overdue
 Outcome = Finished | Failure
+
+
+def of_exception(error: BaseException) -> Failure:
+    """What an exception of a handler means."""
+    match error:
+        case Reject():
+            return Rejected(error.code, error.message)
+        case Retry():
+            return Postponed(error.after_s, error.code, error.message)
+        case StoreFull():
+            return Postponed(_UNWELL_S, error.code, "the artifact store has no room left")
+        case ArtifactError():
+            return Postponed(_UNWELL_S, "store_unavailable", "the artifact store did not answer")
+        case OSError(errno=errno.ENOSPC):
+            return Postponed(_UNWELL_S, "disk_full", "the worker has no room for its scratch files")
+        case MemoryError():
+            return out_of_memory(type(error).__name__)
+        case _:
+            detail = redacted(f"{type(error).__name__}: {error}")[:_DETAIL]
+            return crashed(type(error).__name__, detail)
+
+
+def crashed(kind: str, detail: str) -> Crashed:
+    """A crash, in words for the client; ``detail`` is for operators."""
+    return Crashed(
+        "crashed",
+        "the step stopped unexpectedly; if trying again does not help, the file may be damaged: "
+        "try another copy of it",
+        kind,
+        detail,
+    )
+
+
+def out_of_memory(kind: str, detail: str = "") -> Crashed:
+    """The child asked for more memory than there is, or the kernel killed it for its memory."""
+    return Crashed(
+        "out_of_memory",
+        "the step needed more memory than there is; try again later or with a shorter file",
+        kind,
+        detail,
+    )

@@ -1,0 +1,132 @@
+"""Commits what a worker has settled: outputs and input offsets in one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from processors.runtime import metrics
+from processors.runtime.endings import Settled
+from topics import logs
+from topics.log import Consumer, Doubtful, Fenced, Log, LogError, TopicPartition, UnknownTopic
+
+_BATCH = 500  # records settled in one transaction; it must stay far below its 10 s time-out
+_FIRST_WAIT_S = 0.5  # after the log failed
+_LONGEST_WAIT_S = 30.0
+
+_log = logs.get(__name__)
+
+
+class Unwritable(Exception):
+    """What must be written cannot be: the stage has to stop."""
+
+
+class Ledger:
+    """What is settled and not yet committed. All methods belong to the worker's thread."""
+
+    def __init__(self, log: Log, stage: str, name: str, monotonic_s: Callable[[], float]) -> None:
+        self._log = log
+        self._stage = stage
+        self._name = name
+        self._now = monotonic_s
+        self._producer = log.producer(name)
+        self._open: list[Settled] = []
+        self._in_doubt: list[Settled] = []
+        self._wait_s = 0.0
+        self._not_before_s = float("-inf")
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is something to commit."""
+        return bool(self._open or self._in_doubt)
+
+    def wait_s(self) -> float:
+        """Seconds until the next attempt to commit is due."""
+        return max(self._not_before_s - self._now(), 0.0)
+
+    def add(self, settled: Settled) -> None:
+        """Commit this with the next transaction."""
+        self._open.append(settled)
+
+    def commit(self, consumer: Consumer) -> Sequence[Settled]:
+        """Commit what is settled. Returns what was dropped because its partition was fenced off.
+
+        Keeps what a log in trouble did not take for a later call. Raises `Unwritable` when the
+        log will not take it later either, or when it is a dead letter.
+        """
+        if self.wait_s() > 0:
+            return ()
+        fenced: list[Settled] = []
+        try:
+            self._resolve_doubt(consumer)
+            while self._open:
+                batch = self._owned(consumer, self._open[:_BATCH])
+                if batch:
+                    fenced += self._write(consumer, batch)
+                del self._open[:_BATCH]
+        except LogError as error:
+            doubtful = isinstance(error, Doubtful)
+            metrics.COMMITS.labels(self._stage, "doubtful" if doubtful else "failed").inc()
+            batch, self._open = self._open[:_BATCH], self._open[_BATCH:]
+            if isinstance(error, UnknownTopic) or (not doubtful and any(one.dead for one in batch)):
+                raise Unwritable(str(error)) from error
+            # Part of the batch may be committed one way or the other; the offsets will tell.
+            self._in_doubt += batch
+            if not doubtful:
+                self._wait_s = min(max(self._wait_s * 2, _FIRST_WAIT_S), _LONGEST_WAIT_S)
+                self._not_before_s = self._now() + self._wait_s
+            _log.error(
+                "a commit is in doubt" if doubtful else "the log takes no commits",
+                stage=self._stage,
+                error=str(error),
+                wait_s=self._wait_s,
+            )
+        else:
+            self._wait_s = 0.0
+        return fenced
+
+    def _owned(self, consumer: Consumer, batch: Sequence[Settled]) -> list[Settled]:
+        owned = consumer.assignment()
+        return [one for one in batch if one.tp in owned]
+
+    def _write(self, consumer: Consumer, batch: Sequence[Settled]) -> list[Settled]:
+        """One transaction; where it is fenced, one a record, to find out whose fault it is."""
+        try:
+            self._transact(consumer, batch)
+        except Fenced as error:
+            metrics.COMMITS.labels(self._stage, "fenced").inc()
+            _log.warning("a commit was fenced off", stage=self._stage, error=str(error))
+            if len(batch) == 1:
+                return list(batch)
+            return [one for single in batch for one in self._write(consumer, (single,))]
+        metrics.COMMITS.labels(self._stage, "committed").inc()
+        for one in batch:
+            if one.ending:
+                metrics.ENDINGS.labels(self._stage, one.ending).inc()
+        return []
+
+    def _transact(self, consumer: Consumer, batch: Sequence[Settled]) -> None:
+        offsets: dict[TopicPartition, int] = {}
+        for one in batch:
+            offsets[one.tp] = max(one.offset, offsets.get(one.tp, 0))
+        with self._producer.transaction() as transaction:
+            for one in batch:
+                for outgoing in one.outgoing:
+                    transaction.send(outgoing)
+            transaction.commit_offsets(consumer, offsets)
+
+    def _resolve_doubt(self, consumer: Consumer) -> None:
+        """A new producer (it fences the old one's transaction), then see what was committed."""
+        if not self._in_doubt:
+            return
+        self._producer.close()
+        self._producer = self._log.producer(self._name)
+        again = [
+            one
+            for one in self._owned(consumer, self._in_doubt)
+            if (consumer.committed(one.tp) or 0) < one.offset
+        ]
+        self._in_doubt, self._open = [], again + self._open
+
+    def close(self) -> None:
+        """Let the producer go."""
+        self._producer.close()
