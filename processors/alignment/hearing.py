@@ -60,7 +60,7 @@ def listen(vocals: Audio) -> Hearing:
     frames = min(len(statics), len(activity.active))
     active = activity.active[:frames]
     power = uniform_filter1d(activity.rms[:frames].astype(np.float64) ** 2, _SMOOTH_FRAMES)
-    level = 10.0 * np.log10(power + 1e-12)
+    level = 10.0 * np.log10(np.maximum(power, 0.0) + 1e-12)  # its running sum may dip below 0
     if not active.any():
         voice = np.zeros(frames, np.float32)
     else:

@@ -25,12 +25,14 @@ from processors.alignment.aligner import (
 from processors.alignment.hearing import Acoustics, acoustics, first_bias, listen, singer_bias
 from processors.alignment.languages import resolve
 from processors.alignment.passes import (
+    SHORTEST_VOWEL,
     Path,
     Stretch,
     coarse_pass,
     fine_pass,
     hear,
     owners,
+    shortest_vowel,
 )
 from processors.alignment.placing import Spot, place
 from processors.alignment.pronunciation import Pronouncer, Pronunciation
@@ -99,14 +101,15 @@ class LightAligner:
         bias = first_bias(hearing)
         heard = acoustics(model, hearing, bias)
         progress(0.4)
-        rough = [coarse_pass(stretch, heard) for stretch in stretches]
+        rough = [coarse_pass(stretch, heard, SHORTEST_VOWEL) for stretch in stretches]
         heard = acoustics(model, hearing, singer_bias(heard, owners(rough, hearing.frames), bias))
         progress(0.6)
-        rough = [coarse_pass(stretch, heard) for stretch in stretches]
+        vowel = shortest_vowel(stretches, rough)
+        rough = [coarse_pass(stretch, heard, vowel) for stretch in stretches]
         progress(0.7)
         spots: dict[int, Spot] = {}
         for done, (stretch, path) in enumerate(zip(stretches, rough, strict=True), start=1):
-            spots.update(_second(stretch, path, heard))
+            spots.update(_second(stretch, path, heard, vowel))
             progress(0.7 + 0.3 * done / len(stretches))
         placed = place(
             words,
@@ -132,13 +135,16 @@ def _stretch(section: Section, said: dict[int, Pronunciation], frames: int) -> S
     return Stretch(tuple(line for line in lines if line), first, max(first, last))
 
 
-def _second(stretch: Stretch, rough: Path, heard: Acoustics) -> dict[int, Spot]:
-    path = fine_pass(stretch, heard, hear(stretch, rough, heard))
+def _second(stretch: Stretch, rough: Path, heard: Acoustics, vowel: int) -> dict[int, Spot]:
+    path = fine_pass(stretch, heard, hear(stretch, rough, heard), vowel)
     spots: dict[int, Spot] = {}
     for line, row in zip(stretch.lines, hear(stretch, path, heard), strict=True):
         for (number, _), word in zip(line, row, strict=True):
             if word.start is not None and word.end is not None:
-                spots[number] = Spot(word.start * HOP_MS, word.end * HOP_MS, word.score)
+                # frame t stands for the 10 ms around t * 10 ms
+                half = HOP_MS // 2
+                start, end = word.start * HOP_MS - half, word.end * HOP_MS - half
+                spots[number] = Spot(max(0, start), end, word.score)
     return spots
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.alignment.hearing import POOL, Acoustics
-from processors.alignment.sheet import GAP, Line, Sheet, coarse, fine
+from processors.alignment.sheet import GAP, VOWELS, Line, Sheet, coarse, fine
 from processors.alignment.trellis import Chain, best_path
 from processors.alignment.windows import Heard, trusted, windows
 
@@ -19,6 +19,14 @@ _LEFT_OUT = 500.0
 """Nats for leaving a line out: what a line of 20 phones costs when it has to hide in a rest (25
 nats a phone: three frames each at −8). At 60 sung lines were dropped, at 300 a line with a wrong
 pronunciation was; lyrics with a verse too many still lose it."""
+
+
+SHORTEST_VOWEL = 2
+"""Steps (60 ms): the vowel of the fastest sung syllables, before the song's pace is known."""
+
+_VOWEL_SHARE = 0.4
+_LONGEST_BOUND = 6
+"""Steps (180 ms): in slow songs, quick words between long ones are as short as in others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +47,9 @@ class Path:
     owner: Ints
 
 
-def coarse_pass(stretch: Stretch, acoustics: Acoustics) -> Path:
+def coarse_pass(stretch: Stretch, acoustics: Acoustics, shortest_vowel: int) -> Path:
     """The whole section at once, 30 ms a step, one state a phone."""
-    sheet = coarse(stretch.lines, acoustics.model)
+    sheet = coarse(stretch.lines, acoustics.model, shortest_vowel)
     steps = (stretch.last - stretch.first) // POOL
     chain = Chain(
         optional=sheet.optional,
@@ -62,10 +70,15 @@ def coarse_pass(stretch: Stretch, acoustics: Acoustics) -> Path:
     return _path(stretch.first, sheet, best_path(chain, scores, steps), POOL)
 
 
-def fine_pass(stretch: Stretch, acoustics: Acoustics, heard: Sequence[Sequence[Heard]]) -> Path:
+def fine_pass(
+    stretch: Stretch,
+    acoustics: Acoustics,
+    heard: Sequence[Sequence[Heard]],
+    shortest_vowel: int,
+) -> Path:
     """10 ms a step, triphones, each word within its window from the coarse pass."""
     model = acoustics.model
-    sheet = fine(stretch.lines, model)
+    sheet = fine(stretch.lines, model, shortest_vowel)
     frames = stretch.last - stretch.first
     opens, closes = _state_windows(sheet, stretch, heard)
     chain = Chain(
@@ -86,6 +99,28 @@ def fine_pass(stretch: Stretch, acoustics: Acoustics, heard: Sequence[Sequence[H
         )
 
     return _path(stretch.first, sheet, best_path(chain, scores, frames), 1)
+
+
+def shortest_vowel(stretches: Sequence[Stretch], paths: Sequence[Path]) -> int:
+    """How many steps of POOL frames every vowel lasts at least, from the pace of this song.
+
+    Sung time is held by vowels. Without a bound, one long vowel swallows its neighbours' and their
+    words are squeezed to nothing; with it, mean onset error fell from 34 to 23 ms on true vocals
+    and from 82 to 51 ms on separated ones (12 songs). The bound is a share of the median line's
+    time per vowel, so that rap is not slowed down.
+    """
+    paces: list[float] = []
+    for stretch, path in zip(stretches, paths, strict=True):
+        spots = word_frames(path)
+        for line in stretch.lines:
+            vowels = sum(phone in VOWELS for _, phones in line for phone in phones)
+            known = [spots[word] for word, _ in line if word in spots]
+            if vowels and known:
+                paces.append((known[-1][1] - known[0][0]) / vowels)
+    if not paces:
+        return SHORTEST_VOWEL
+    steps = int(_VOWEL_SHARE * float(np.median(paces)) / POOL)
+    return min(max(steps, SHORTEST_VOWEL), _LONGEST_BOUND)
 
 
 def hear(stretch: Stretch, path: Path, acoustics: Acoustics) -> list[list[Heard]]:

@@ -25,13 +25,13 @@ f F|v V|θ TH|ð DH|s S|z Z|ʃ SH|ʒ ZH|ʂ SH|ʐ ZH|ɕ SH|ʑ ZH|ç HH|ʝ Y|x HH|
 tʃ CH|dʒ JH|ʧ CH|ʤ JH|tɕ CH|dʑ JH|ʨ CH|ʥ JH|tʂ CH|dʐ JH|ts T S|dz D Z|ʦ T S|ʣ D Z|cç CH|ɟʝ JH
 r R|ɹ R|ɻ R|ɽ D|ɾ D|ʀ R|ɺ L|l L|ɫ L|ɭ L|ʎ L Y|ʟ L|ɼ R|j Y|w W|ɥ W|ɰ W|ʋ V|ⱱ V|ʙ B
 ɓ B|ɗ D|ʄ JH|ɠ G|ʛ G|ʘ P|ǀ T|ǃ T|ǂ K|ǁ K|ʞ K
-i IY|ɪ IH|e EY|ɛ EH|æ AE|a AA|ɑ AA|ɒ AA|ɔ AO|o OW|ʊ UH|u UW|ʌ AH|ə AH|ɐ AH|ɜ ER|ɝ ER|ɚ ER
+i IY|ɪ IY|e EH|ɛ EH|æ AE|a AA|ɑ AA|ɒ AA|ɔ AO|o AO|ʊ UH|u UW|ʌ AA|ə AH|ɐ AA|ɜ ER|ɝ ER|ɚ ER
 y UW|ʏ UH|ø ER|œ ER|ɶ AE|ɨ IH|ʉ UW|ɯ UW|ɤ AO|ɘ AH|ɵ UH|ɞ ER|ᵻ IH|ᵿ UH|ɿ IH|ʅ IH|ɩ IH|ɷ UH|ᴀ AA
 aɪ AY|aʊ AW|ai AY|au AW|ɑɪ AY|ɑʊ AW|ɑi AY|ɑu AW|aj AY|aw AW|ʌɪ AY|ɐɪ AY
 eɪ EY|ei EY|ej EY|ɛɪ EY|ɛi EY|oʊ OW|ou OW|əʊ OW|ɔɪ OY|ɔi OY|oɪ OY|oi OY|ɔʏ OY|ɔø OY|ow OW|oj OY
 A AA|B V|C HH|D DH|E EH|F F|G G|H HH|I IH|J Y|K K|L L|M NG|N NG|O AO|P F|Q G|R R|S SH|T TH|U UH|V AH
 W W|X HH|Y UW|Z ZH|ε EH|Φ F|φ F|ß S|β V|χ HH
-ɛː EH|eə EH|ɑː AA|ɔː AO|iː IY|uː UW|ɜː ER|oː OW|eː EY|aː AA
+ɛː EH|eə EH|ɑː AA|ɔː AO|iː IY|uː UW|ɜː ER|oː AO|eː EH|aː AA
 """
 
 PHONES: dict[str, tuple[str, ...]] = {
@@ -44,6 +44,10 @@ PHONES: dict[str, tuple[str, ...]] = {
 
 Capitals and Greek look-alikes are not IPA: some of espeak's voices (ky, uz, ga, da …) leak its
 ASCII notation (S for ʃ, N for ŋ), and they are read as that notation means them."""
+
+_ENGLISH = {"ɪ": ("IH",), "ʌ": ("AH",), "ɐ": ("AH",)}
+"""What these mean in English. Elsewhere a singer gives them their full vowel (on five Russian songs
+the mean onset error fell from 53 to 18 ms with IY and AA, o and e as single vowels)."""
 
 _LONGEST = max(map(len, PHONES))
 
@@ -65,8 +69,9 @@ class Phones:
     unmapped: tuple[str, ...] = ()
 
 
-def to_arpabet(ipa: str) -> Phones:
+def to_arpabet(ipa: str, *, english: bool = False) -> Phones:
     """The phones of espeak's IPA for one word (phonemes separated by ``_`` or not at all)."""
+    table = PHONES | _ENGLISH if english else PHONES
     phones: list[str] = []
     unmapped: list[str] = []
     for segment in re.split(r"[_\s]+", _SWITCH.sub("_", ipa)):
@@ -82,7 +87,7 @@ def to_arpabet(ipa: str) -> Phones:
         at = 0
         while at < len(letters):
             for size in range(min(_LONGEST, len(letters) - at), 0, -1):
-                found = PHONES.get(letters[at : at + size])
+                found = table.get(letters[at : at + size])
                 if found is not None:
                     phones += found
                     at += size

@@ -86,11 +86,11 @@ class Pronouncer:
         spoken = self._espeak.ipa(VOICES[language], spellings)
         pronunciations: list[Pronunciation] = []
         for spelled, ipa in zip(spellings, spoken, strict=True):
-            phones = to_arpabet(ipa).phones
+            phones = to_arpabet(ipa, english=language.startswith("en")).phones
             if not phones and language != "en-us" and any(map(str.isalnum, spelled)):
                 # some voices know no numbers, or none of the word's letters
                 english = self._espeak.ipa(VOICES["en-us"], [spelled])[0]
-                phones = to_arpabet(english).phones
+                phones = to_arpabet(english, english=True).phones
             pronunciations.append(
                 Pronunciation(phones)
                 if phones

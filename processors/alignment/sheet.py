@@ -50,19 +50,29 @@ class Sheet:
 Line = Sequence[tuple[int, Sequence[str]]]
 """A line's words: (index of the word, its phones); no word without phones."""
 
-
-def coarse(lines: Sequence[Line], model: AcousticModel) -> Sheet:
-    """One state a phone, without context: the middle state of the phone."""
-    return _sheet(lines, model, fine=False)
-
-
-def fine(lines: Sequence[Line], model: AcousticModel) -> Sheet:
-    """Three states a phone, each in the context of its neighbours (triphones)."""
-    return _sheet(lines, model, fine=True)
+_VOWELS = "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW"
+VOWELS = frozenset(_VOWELS.split())
+"""The ARPABET phones that carry a note."""
 
 
-def _sheet(lines: Sequence[Line], model: AcousticModel, *, fine: bool) -> Sheet:
+def coarse(lines: Sequence[Line], model: AcousticModel, shortest_vowel: int) -> Sheet:
+    """One state a consonant, as many a vowel as it must last 30 ms steps; no context."""
+    return _sheet(lines, model, shortest_vowel, fine=False)
+
+
+def fine(lines: Sequence[Line], model: AcousticModel, shortest_vowel: int) -> Sheet:
+    """Three states a phone, each in the context of its neighbours (triphones).
+
+    A vowel that must last ``shortest_vowel`` steps of 30 ms has each of its three as often.
+    """
+    return _sheet(lines, model, shortest_vowel, fine=True)
+
+
+def _sheet(
+    lines: Sequence[Line], model: AcousticModel, shortest_vowel: int, *, fine: bool
+) -> Sheet:
     silence = model.phone(SILENCE)
+    times = [shortest_vowel if phone in VOWELS else 1 for phone in model.phones]
     rows: list[tuple[int, int, int, int]] = []
     gaps: list[int] = []
     for number, line in enumerate(lines):
@@ -77,13 +87,14 @@ def _sheet(lines: Sequence[Line], model: AcousticModel, *, fine: bool) -> Sheet:
             around = [before, *phones, after]
             for i, phone in enumerate(phones):
                 if not fine:
-                    # CI senones come first, three a phone
-                    rows.append((word, number, int(model.singles[phone]), phone))
+                    senone = int(model.senones[model.singles[phone], 1])
+                    rows.extend([(word, number, senone, phone)] * times[phone])
                     continue
                 position = _position(i, len(phones))
                 rows.extend(
                     (word, number, int(senone), phone)
                     for senone in model.states(around[i], phone, around[i + 2], position)
+                    for _ in range(times[phone])
                 )
     gaps.append(len(rows))
     rows.append((GAP, len(lines), -1, -1))
