@@ -1,0 +1,90 @@
+"""Lyrics and karaoke documents: stored before an event names them, read for clients."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+from gateway.guard.problems import Code, Problem
+from schemas.documents.karaoke import KaraokeDocument
+from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
+from schemas.events import Artifact
+from topics.artifacts.protocol import ArtifactStore
+
+MEDIA_TYPE = "application/json"
+
+_KEPT = 64
+"""Published documents kept in memory: a few hundred kB each at most."""
+
+
+class Documents:
+    """Documents by reference. What lies behind a reference never changes, so it may be kept."""
+
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._karaoke: OrderedDict[str, KaraokeDocument] = OrderedDict()
+
+    def keep_lyrics(self, tenant: str, lyrics: LyricsDocument) -> Artifact:
+        """Store a lyrics document; equal documents of a tenant share an object."""
+        data = lyrics.to_json()
+        digest = hashlib.sha256(data).hexdigest()
+        key = f"lyrics/{tenant}/{digest}.json"
+        self._artifacts.put_if_absent(key, data, MEDIA_TYPE)
+        return Artifact(
+            name="lyrics",
+            uri=self._artifacts.uri(key),
+            sha256=digest,
+            bytes=len(data),
+            media_type=MEDIA_TYPE,
+        )
+
+    def lyrics(self, reference: Artifact) -> LyricsDocument:
+        """Read a lyrics document. Raises `ArtifactError`."""
+        return LyricsDocument.from_json(self._artifacts.read(reference.uri))
+
+    def karaoke(self, reference: Artifact) -> KaraokeDocument:
+        """Read a published karaoke document. Raises `ArtifactError`."""
+        with self._lock:
+            kept = self._karaoke.get(reference.uri)
+            if kept is not None:
+                self._karaoke.move_to_end(reference.uri)
+                return kept
+        document = KaraokeDocument.from_json(self._artifacts.read(reference.uri))
+        with self._lock:
+            self._karaoke[reference.uri] = document
+            while len(self._karaoke) > _KEPT:
+                self._karaoke.popitem(last=False)
+        return document
+
+
+def lyrics_from(text: str, *, language: str, max_words: int) -> LyricsDocument:
+    """Given lyrics as a document. Raises 422."""
+    try:
+        document = LyricsDocument.from_text(text, language=language)
+    except (NothingSung, TooManyWords) as refused:
+        raise refused_lyrics(refused) from None
+    check_length(document, max_words)
+    return document
+
+
+def check_length(document: LyricsDocument, max_words: int) -> None:
+    """Raise 422 for more words than any song has."""
+    words = sum(1 for _ in document.words())
+    if words > max_words:
+        raise _lyrics_problem(
+            Code.LYRICS_TOO_LONG, f"The lyrics have {words} words; up to {max_words} are taken."
+        )
+
+
+def refused_lyrics(refused: NothingSung | TooManyWords) -> Problem:
+    """What a client reads of lyrics that cannot be sung."""
+    empty = isinstance(refused, NothingSung)
+    code = Code.LYRICS_WITHOUT_WORDS if empty else Code.LYRICS_TOO_LONG
+    text = str(refused)
+    return _lyrics_problem(code, f"{text[:1].upper()}{text[1:]}.")
+
+
+def _lyrics_problem(code: Code, detail: str) -> Problem:
+    return Problem(code, detail, errors=[{"pointer": "#/lyrics", "message": code.title.lower()}])

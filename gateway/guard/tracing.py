@@ -1,0 +1,84 @@
+"""The outermost layer: one trace, one log line and never a bare crash per request.
+
+``traceparent`` comes in or begins here, travels with every event that the request causes and goes
+back in the response header. The log line names the path without its query string, because signed
+URLs carry their signature there.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.guard.problems import Code, Problem
+from gateway.guard.responses import problem_response
+from topics import trace
+
+_log = structlog.get_logger("gateway")
+
+_QUIET = frozenset({"/healthz", "/readyz"})  # asked every few seconds by probes
+
+
+class Tracing:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        traceparent = trace.continued(request.headers.get("traceparent"))
+        request.state.traceparent = traceparent
+        began = time.perf_counter()
+        status = 0
+
+        async def traced(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"traceparent", traceparent.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, traced)
+        except ClientDisconnect:
+            status = 499  # nginx's word for it; nobody is left to read an answer
+        except Exception as error:
+            _log.exception(
+                "request crashed",
+                method=scope["method"],
+                path=scope["path"],
+                trace_id=trace.trace_id(traceparent),
+            )
+            if status:  # half an answer is out: cutting the connection is the only honest end
+                raise
+            request.scope["app"] = scope.get("app")
+            await problem_response(request, Problem(Code.INTERNAL))(scope, receive, traced)
+            del error
+        finally:
+            if scope["path"] not in _QUIET:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round((time.perf_counter() - began) * 1000, 1),
+                    trace_id=trace.trace_id(traceparent),
+                    client_id=getattr(request.state, "client_id", ""),
+                    **_failure(request),
+                )
+
+
+def _failure(request: Request) -> dict[str, str]:
+    failure = getattr(request.state, "failure", "")
+    return {"failure": failure} if failure else {}

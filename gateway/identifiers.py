@@ -1,0 +1,27 @@
+"""Ids that follow from one seed, so that a request tried twice creates the same things twice."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+Kind = Literal["upload", "asset", "track", "job", "callback"]
+
+_PREFIX: dict[Kind, str] = {
+    "upload": "upl",
+    "asset": "ast",
+    "track": "trk",
+    "job": "job",
+    "callback": "cbk",
+}
+_NAMESPACE = uuid.UUID("8d1f0c52-0a6e-5b3b-9c1e-6d656c69736d")
+
+
+def new_seed() -> str:
+    """A random seed: 122 bits, so ids made from it cannot be guessed."""
+    return uuid.uuid4().hex
+
+
+def derive(seed: str, kind: Kind) -> str:
+    """The id of that kind that belongs to a seed."""
+    return f"{_PREFIX[kind]}_{uuid.uuid5(_NAMESPACE, f'{seed}/{kind}').hex}"

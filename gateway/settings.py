@@ -1,0 +1,93 @@
+"""What the gateway can be told from outside: one class, read from the environment and ``.env``."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from topics.settings import BusSettings
+
+MIB = 1024 * 1024
+
+Network = IPv4Network | IPv6Network
+
+
+class GatewaySettings(BusSettings):
+    """The REST API's settings, on top of where the bus lives."""
+
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed.",
+    )
+    cdn_base_url: str = Field(
+        default="",
+        description="Address of a CDN in front of the store; published media is linked there.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins, comma-separated, whose pages may call the API (* for any).",
+    )
+    upload_url_ttl_s: int = Field(
+        default=900, ge=1, le=86_400, description="How long a part's PUT URL works, in seconds."
+    )
+    download_url_ttl_s: int = Field(
+        default=300, ge=1, le=86_400, description="How long a media GET URL works, in seconds."
+    )
+    upload_ttl_s: int = Field(
+        default=86_400, ge=60, description="How long an upload may stay unfinished, in seconds."
+    )
+    max_upload_bytes: int = Field(
+        default=1024 * MIB, ge=1, description="Largest song that is taken, in bytes."
+    )
+    part_size: int = Field(
+        default=8 * MIB,
+        # S3 refuses parts under 5 MiB, the last one excepted, and over 5 GiB.
+        ge=5 * MIB,
+        le=5 * 1024 * MIB,
+        description="Size of an upload part in bytes; grows for songs of over 10,000 parts.",
+    )
+    max_body_bytes: int = Field(
+        default=2 * MIB, ge=1024, description="Largest JSON body that is read, in bytes."
+    )
+    max_lyrics_words: int = Field(
+        # Half an hour (the longest song that is taken) at 2.7 words/s, a fast rap's average.
+        default=5_000,
+        ge=1,
+        description="Most words of a song's lyrics.",
+    )
+    callback_http_allowed: bool = Field(
+        default=False,
+        description="Accept http:// and private addresses as callbackUrl; for development only.",
+    )
+    health_timeout_s: float = Field(
+        default=1.5, gt=0, le=1.5, description="Longest wait for one dependency's health, seconds."
+    )
+    sse_heartbeat_s: float = Field(
+        default=15.0, gt=0, description="Pause between comments that keep event streams open."
+    )
+    docs: bool = Field(default=True, description="Serve /docs and /openapi.json.")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            # strict=False: 10.0.0.5/8 is taken for the network it lies in
+            return tuple(ip_network(item, strict=False) for item in _items(value))
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        return tuple(_items(value)) if isinstance(value, str) else value
+
+    @field_validator("cdn_base_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
