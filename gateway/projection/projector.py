@@ -55,11 +55,13 @@ class Projector:
         codec: Codec,
         store: ProjectionStore,
         *,
+        batch: int = BATCH,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = log
         self._codec = codec
         self._store = store
+        self._batch = batch
         self._monotonic = monotonic
         self._topics = [codec.on_log(name) for name in CATALOG]
         self._dead_letters = codec.on_log(dead_letter_topic(GROUP))
@@ -83,7 +85,7 @@ class Projector:
         producer: Producer | None = None
         try:
             while not stop.is_set():
-                records = consumer.poll(_POLL_S, BATCH)
+                records = consumer.poll(_POLL_S, self._batch)
                 self._moved(partitions=len(consumer.assignment()))
                 if not records:
                     continue

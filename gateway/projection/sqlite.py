@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import sqlite3
 import threading
@@ -55,6 +54,8 @@ INSERT INTO tracks (tenant, id, created_ms, sequence, cells) VALUES (?, ?, ?, ?,
 ON CONFLICT (tenant, id) DO UPDATE SET created_ms = excluded.created_ms,
     sequence = excluded.sequence, cells = excluded.cells
 """
+
+_INTEGER = 1 << 63  # SQLite's integers end before it
 
 _LOOK_S = 0.1
 """How often a waiting thread looks for what other processes wrote; own writes wake it at once."""
@@ -196,9 +197,9 @@ class SqliteStore:
         self._file.close()
 
     def _woken_to_close(self, timeout_s: float) -> bool:
-        return self._changed.wait_for(lambda: self._closed, 0) or (
-            self._changed.wait(timeout_s) and self._closed
-        )
+        if not self._closed:
+            self._changed.wait(timeout_s)
+        return self._closed
 
     def _document(self, key: Key) -> Document | None:
         with self._file.read() as db:
@@ -273,6 +274,8 @@ def _pack(created_ms: int, document_id: str) -> str:
 def _unpack(cursor: str) -> tuple[int, str]:
     try:
         created_ms, document_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return int(created_ms), str(document_id)
-    except (ValueError, TypeError, binascii.Error, UnicodeError):
-        raise BadCursor("this cursor was not given out here; begin again without one") from None
+        if _pack(created_ms, document_id) == cursor and abs(created_ms) < _INTEGER:
+            return int(created_ms), str(document_id)
+    except (ValueError, TypeError):
+        pass
+    raise BadCursor("this cursor was not given out here; begin again without one")

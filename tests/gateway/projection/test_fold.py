@@ -194,6 +194,17 @@ class TestRaces:
         step = job(history.envelopes).steps[0]
         assert (step.state, step.progress, step.seconds) == ("succeeded", 1.0, 2.0)
 
+    @pytest.mark.parametrize("end", ["done", "canceled"])
+    def test_what_ended_a_try_outranks_its_later_signs(self, end: str) -> None:
+        history = Track()
+        work = history.ask(history.work("job_1"))
+        history.sign(work, "separation", 1, 3, end, 1.0)
+        history.sign(work, "separation", 1, 4, "heartbeat", 0.4)
+        history.fail_try(work, "separation", 1)
+        step = job(history.envelopes).steps[0]
+        assert step.state == ("succeeded" if end == "done" else "canceled")
+        assert step.sequence == 3
+
     def test_try_two_may_begin_before_the_failure_of_try_one_is_seen(self) -> None:
         history = Track()
         work = history.ask(history.work("job_1"))

@@ -1,0 +1,117 @@
+"""The SQLite projection: the contract, and what only a file can do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.projection.projector import apply_now
+from gateway.projection.sqlite import SqliteStore
+from gateway.projection.store import ProjectionStore, StoreError
+from tests.gateway.projection.contract import ProjectionStoreContract, counted, published
+from tests.gateway.projection.histories import TENANT
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "projection.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[ProjectionStore]:
+    store = SqliteStore(path)
+    yield store
+    store.close()
+
+
+class TestSqlite(ProjectionStoreContract):
+    pass
+
+
+def _write_for_ever(path: Path, applied: int) -> None:
+    store = SqliteStore(path)
+    with os.fdopen(applied, "wb", buffering=0) as pipe:
+        for number in range(1_000_000):
+            store.apply([counted(number)])
+            pipe.write(b".")
+
+
+class TestFile:
+    def test_what_was_applied_survives_a_kill(self, path: Path) -> None:
+        read, write = os.pipe()
+        context = multiprocessing.get_context("fork")
+        writer = context.Process(target=_write_for_ever, args=(path, write))
+        writer.start()
+        os.close(write)
+        with os.fdopen(read, "rb", buffering=0) as pipe:
+            applied = 0
+            while applied < 25:
+                applied += len(pipe.read(1))
+            assert writer.pid is not None
+            os.kill(writer.pid, signal.SIGKILL)
+            writer.join()
+            applied += len(pipe.read())
+        store = SqliteStore(path)
+        # The one in flight may have made it to the file without being reported.
+        assert store.sequence() in (applied, applied + 1)
+        kept = store.sequence()
+        dumped = store.dump()
+        store.clear()
+        store.apply([counted(number) for number in range(kept)])
+        assert store.dump() == dumped
+        store.close()
+
+    def test_another_process_sees_and_wakes(self, store: ProjectionStore, path: Path) -> None:
+        other = SqliteStore(path)
+        after = store.sequence()
+        writer = threading.Timer(0.05, apply_now, (other, published().envelopes))
+        writer.start()
+        assert store.wait(after, 30) > after
+        writer.join()
+        other.close()
+        job = store.job(TENANT, "job_1")
+        assert job is not None
+        assert job.state == "succeeded"
+
+    def test_closing_wakes_the_waiting(self, store: ProjectionStore) -> None:
+        after = store.sequence()
+        closer = threading.Timer(0.05, store.close)
+        closer.start()
+        assert store.wait(after, 30) == after
+        closer.join()
+
+    def test_a_closed_store_says_so(self, store: ProjectionStore) -> None:
+        store.close()
+        with pytest.raises(StoreError, match="is closed"):
+            store.check()
+
+    def test_a_broken_file_is_named_without_its_folder(self, path: Path) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b"no database" * 1000)
+        with pytest.raises(StoreError, match=r"^projection\.db could not be opened") as caught:
+            SqliteStore(path)
+        assert str(path.parent) not in str(caught.value)
+
+    def test_a_failed_write_leaves_nothing_and_blocks_nobody(
+        self, store: ProjectionStore, path: Path
+    ) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute(
+                "CREATE TRIGGER refuse BEFORE INSERT ON tracks BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        db.close()
+        with pytest.raises(StoreError, match="could not be written"):
+            apply_now(store, published().envelopes)
+        assert store.dump() == b""
+        assert store.sequence() == 0
+        with sqlite3.connect(path) as db:
+            db.execute("DROP TRIGGER refuse")
+        db.close()
+        assert apply_now(store, published().envelopes)
