@@ -51,7 +51,7 @@ from topics.artifacts.protocol import ArtifactStore
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OFTEN_S = 0.1  # progress comes no denser: the worker passes on one a second
 
-_log = logs.get(__name__)
+_log = logs.get("processors.runtime.child")  # __name__ is __main__ here
 
 
 def main(arguments: list[str]) -> int:

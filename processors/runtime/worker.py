@@ -180,7 +180,7 @@ class Worker:
         self._lanes.rewind(self._consumer)
         self._lanes.take(polled, self._consumer.assignment())
         self._hear()
-        self._watch()
+        self._attendance.watch(self._verdict)
         self._advance()
         self._give_signs()
         self._commit()
@@ -222,14 +222,14 @@ class Worker:
     def _assign(self, partitions: frozenset[TopicPartition]) -> None:
         assert self._consumer is not None
         self._lanes.pause_again(self._consumer)
-        self._logger.info("partitions assigned", partitions=sorted(map(str, partitions)))
+        self._logger.info("partitions assigned", partitions=_listed(partitions))
 
     def _revoke(self, partitions: frozenset[TopicPartition]) -> None:
         # Still ours until this returns: commit what is done, then let go.
         self._hear()
         self._commit()
         self._lanes.revoked(partitions)
-        self._logger.info("partitions revoked", partitions=sorted(map(str, partitions)))
+        self._logger.info("partitions revoked", partitions=_listed(partitions))
 
     # Records become tries.
 
@@ -260,10 +260,8 @@ class Worker:
         work = lane.head
         if work.turn.due_ms > self._clock.wall_ms():
             return False
-        if work.job and self._control.is_stale(work.job.job_id, work.job.attempt):
-            return self._settle(lane, self._endings.dropped(record, "stale"))
-        if work.job and self._control.is_canceled(work.job.job_id, work.job.attempt):
-            return self._settle(lane, self._endings.dropped(record, "canceled"))
+        if verdict := self._verdict(work):
+            return self._settle(lane, self._endings.dropped(record, verdict))
         try:
             if not self.stage.accepts(work.envelope.event):
                 return self._settle(lane, self._endings.dropped(record, None))
@@ -289,17 +287,14 @@ class Worker:
         for hand, outcome in self._attendance.hear():
             self._conclude(hand, outcome)
 
-    def _watch(self) -> None:
-        def doomed(work: Input) -> Literal["canceled", "stale"] | None:
-            if work.job is None:
-                return None
-            if self._control.is_stale(work.job.job_id, work.job.attempt):
-                return "stale"
-            if self._control.is_canceled(work.job.job_id, work.job.attempt):
-                return "canceled"
+    def _verdict(self, work: Input) -> Literal["stale", "canceled"] | None:
+        if work.job is None:
             return None
-
-        self._attendance.watch(doomed)
+        if self._control.is_stale(work.job.job_id, work.job.attempt):
+            return "stale"
+        if self._control.is_canceled(work.job.job_id, work.job.attempt):
+            return "canceled"
+        return None
 
     def _conclude(self, hand: Hand, outcome: Outcome | None) -> None:
         """A try is over; None: it was killed on purpose."""
@@ -307,13 +302,15 @@ class Worker:
         if lane is None:
             metrics.ENDINGS.labels(self.stage.name, "lost").inc()
             return
-        work, job, now_s = hand.work, hand.work.job, self._clock.monotonic_s()
+        work, now_s = hand.work, self._clock.monotonic_s()
         metrics.SECONDS.labels(self.stage.name).observe(hand.course.elapsed_s(now_s))
-        if job and self._control.is_stale(job.job_id, job.attempt):
-            self._settle(lane, self._endings.dropped(work.record, "stale"))
-        elif job and self._control.is_canceled(job.job_id, job.attempt):
-            sign = hand.course.sign("canceled", now_s)
-            self._settle(lane, self._endings.canceled(work, sign, hand.span, self._clock.wall_ms()))
+        verdict = self._verdict(work)
+        if verdict == "stale":
+            self._settle(lane, self._endings.dropped(work.record, verdict))
+        elif verdict == "canceled":
+            sign = hand.course.sign(verdict, now_s)
+            now_ms = self._clock.wall_ms()
+            self._settle(lane, self._endings.canceled(work, sign, hand.span, now_ms))
         elif outcome is None:  # handed over: the record stays where it is
             metrics.ENDINGS.labels(self.stage.name, "handed_over").inc()
             lane.hand = None
@@ -401,3 +398,10 @@ class Worker:
                 self._logger.exception("a worker did not close cleanly")
         self._state = "stopped"
         self._assigned = 0
+
+
+def _listed(partitions: frozenset[TopicPartition]) -> dict[str, list[int]]:
+    listed: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        listed.setdefault(topic, []).append(partition)
+    return listed
