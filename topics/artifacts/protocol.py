@@ -58,7 +58,7 @@ class Part:
 
     number: int  # from 1
     bytes: int
-    etag: str
+    etag: str  # without the quotes it has in HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,11 @@ class ArtifactStore(Protocol):
         """The parts received so far, in order. Raises `ArtifactMissing` for an unknown upload."""
 
     def complete_upload(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> Stored:
-        """Join ``(number, etag)`` parts into the object. Idempotent. Raises `UploadInvalid`."""
+        """Join ``(number, etag)`` parts into the object, ETags with or without their quotes.
+
+        Asked again, it gives the same answer. Raises `UploadInvalid`, and `ArtifactMissing` for an
+        upload that is unknown or whose object was deleted since.
+        """
 
     def abort_upload(self, key: str, upload: str) -> None:
         """Drop an upload and its parts; an unknown one is no error."""

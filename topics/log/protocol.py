@@ -110,14 +110,19 @@ class Reader(Protocol):
         """Read this partition on from ``offset``."""
 
     def wake(self) -> None:
-        """Make a poll in progress return early, where the client can. Safe from any thread."""
+        """Make a poll in progress return early, where the client can. Safe from any thread.
+
+        Outside a poll it may end the next one at once.
+        """
 
     def close(self) -> None:
         """Let go of everything."""
 
 
 class Consumer(Reader, Protocol):
-    """A group member. Partitions come and go only inside `poll`, on the polling thread."""
+    """A group member. Partitions come inside `poll` and go inside `poll` and `close`, on the
+    polling thread. They come unpaused. `caught_up` speaks of the partitions owned, and is False
+    before the first come; `seek` raises `LogError` for one that is not owned."""
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions owned now, paused ones included."""
@@ -173,4 +178,4 @@ class Log(Protocol):
         """What a group has committed, for lag."""
 
     def close(self) -> None:
-        """Close what this log opened."""
+        """Close what this log opened. No callback runs: close consumers first, on their threads."""

@@ -157,9 +157,11 @@ class LogFile:
                         self._commit(jobs)
                 except (sqlite3.Error, TimeoutError) as error:
                     self._fail(jobs, self.explained(error))
-                except BaseException as error:
+                except LogError as error:
+                    self._fail(jobs, error)
+                except BaseException:  # such as Ctrl-C, for this thread; the others may go on
                     self._fail(jobs, Doubtful(f"log: a write to '{self.path.name}' was cut short"))
-                    job.error = error
+                    raise
                 finally:
                     if self._writer.in_transaction:
                         self._writer.execute("ROLLBACK")

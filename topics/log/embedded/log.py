@@ -26,8 +26,11 @@ class EmbeddedLog:
     """A `topics.log.protocol.Log` in one SQLite file, for several threads and processes.
 
     What a call wrote is on disk when the call returns. A process that dies, in whatever way,
-    leaves its groups at once. Beside ``path`` lie SQLite's ``-wal`` and ``-shm`` and ``-live``
-    (who is alive); the file must be on a local disk.
+    leaves its groups at once; one that is stopped (SIGSTOP) keeps its partitions, as nothing
+    here is told by a clock. A log does not pass a fork: open another in the child.
+
+    Beside ``path`` lie SQLite's ``-wal`` and ``-shm``, and ``-live`` (who is alive); the file must
+    be on a local disk.
 
     A file written by a newer version, or of another program, raises `LogError`.
     """
@@ -53,6 +56,8 @@ class EmbeddedLog:
     def _file(self) -> LogFile:
         if self._closed:
             raise LogError(f"log: '{self._path.name}' was closed; open it again")
+        if os.getpid() != self._pid:
+            raise LogError(f"log: '{self._path.name}' was opened before a fork; open it again here")
         return self._shared.file
 
     def provision(self, topics: Mapping[str, int]) -> None:
@@ -66,7 +71,8 @@ class EmbeddedLog:
             if partitions < 1:
                 raise ValueError(f"topic '{topic}' needs 1 partition at least, not {partitions}")
         file = self._file()
-        missing = {t: n for t, n in topics.items() if t not in file.topics()}
+        known = file.topics()
+        missing = {topic: n for topic, n in topics.items() if topic not in known}
         if not missing:
             return
 
