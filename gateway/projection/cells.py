@@ -63,11 +63,14 @@ def order(attempt: int, try_number: int = 0, phase: int = 0, sequence: int = 0) 
     return number << _SEQUENCE_BITS | min(max(sequence, 0), _MAX_SEQUENCE)
 
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
+
 def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no spaces. Raises ValueError for NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _ENCODER.encode(value)
 
 
 def _beats(new: Cell, old: Cell) -> bool:

@@ -125,12 +125,22 @@ class Job:
 
 
 def job_of(document: Document) -> Job:
-    """The job that a document's cells describe. Complete whatever is missing yet."""
+    """The job that a document's cells describe, complete whatever is missing yet."""
+    job = outline_of(document)
+    cell = document.cells.get("work")
+    if cell is None:
+        return job
+    work = Work.from_wire(cell.value)
+    backends = {stage: backend.name for stage, backend in work.backends.items()}
+    return replace(job, work=work, backends=backends, version=job.version or work.version)
+
+
+def outline_of(document: Document) -> Job:
+    """The job without its work context: enough to list it by, at half the cost."""
     cells = document.cells
     request = _value(cells, "request", {})
     status = _value(cells, "state", {"attempt": 1, "state": "queued"})
     attempt, state, why = status["attempt"], status["state"], status.get("why")
-    work = Work.from_wire(cells["work"].value) if "work" in cells else None
     created_ms = request.get("createdMs") or _value(cells, "first", 0)
     plan = _plan(request)
     failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
@@ -145,7 +155,7 @@ def job_of(document: Document) -> Job:
         job_id=document.key.id,
         track_id=_value(cells, "track", ""),
         kind=request.get("kind", ""),
-        version=request.get("version") or (work.version if work else 0),
+        version=request.get("version", 0),
         from_stage=plan[0],
         asked=tuple(request.get("steps", ())),
         lyrics_given=request.get("lyricsGiven", False),
@@ -162,8 +172,6 @@ def job_of(document: Document) -> Job:
         progress=_overall(cells, steps, attempt, state),
         steps=tuple(steps),
         error=failure,
-        backends={stage: backend.name for stage, backend in work.backends.items()} if work else {},
-        work=work,
     )
 
 
@@ -195,37 +203,38 @@ def _steps(
     for position, stage in enumerate(plan):
         if position == start:
             due_ms = begun_ms
-        step = _step(cells, stage, attempt, older=position < start)
-        steps.append(replace(step, due_ms=due_ms) if step.due_ms is None else step)
+        step = _step(cells, stage, attempt, due_ms, older=position < start)
+        steps.append(step)
         due_ms = step.ended_ms if step.state == "succeeded" else None
     return steps
 
 
-def _step(cells: Mapping[str, Cell], stage: str, attempt: int, *, older: bool) -> Step:
+def _step(
+    cells: Mapping[str, Cell], stage: str, attempt: int, due_ms: int | None, *, older: bool
+) -> Step:
     """A step in its newest try: of this attempt, or of an older one whose result is still used."""
 
-    def within(found: Json) -> bool:
-        return found is not None and (found["attempt"] == attempt or older)
+    def newest(name: str) -> Any:
+        found = _value(cells, f"step/{stage}/{name}", None)
+        return found if found is not None and (found["attempt"] == attempt or older) else None
 
-    seen = _value(cells, f"step/{stage}/seen", None)
-    failed = _value(cells, f"step/{stage}/failed", None)
-    made = _value(cells, f"step/{stage}/made", None)
-    seen, failed, made = (found if within(found) else None for found in (seen, failed, made))
-    # The stage's own event outranks every try of its attempt: one of them succeeded.
-    step = Step(stage=stage, attempt=attempt)
+    # Collected first and made once: every write of a job makes all of its steps.
+    facts: dict[str, Any] = {"state": "waiting", "attempt": attempt, "due_ms": due_ms}
+    seen, failed, made = newest("seen"), newest("failed"), newest("made")
     if seen is not None:
-        step = _alive(step, cells, seen)
+        facts |= _alive(cells, stage, seen)
     if failed is not None and _after_try(failed, seen):
-        step = _retrying(step, failed)
-    if made is not None and (step.state == "waiting" or made["attempt"] >= step.attempt):
-        step = replace(
-            _done(step),
-            attempt=made["attempt"],
-            ended_ms=made["atMs"],
-            seconds=made["seconds"],
-            reused=made["reused"],
-        )
-    return step
+        facts |= _retrying(stage, failed)
+    # The stage's own event outranks every try of its attempt: one of them succeeded.
+    if made is not None and (facts["state"] == "waiting" or made["attempt"] >= facts["attempt"]):
+        facts |= _DONE
+        facts |= {
+            "attempt": made["attempt"],
+            "ended_ms": made["atMs"],
+            "seconds": made["seconds"],
+            "reused": made["reused"],
+        }
+    return Step(stage=stage, **facts)
 
 
 def _after_try(failed: Json, seen: Json) -> bool:
@@ -237,46 +246,52 @@ def _after_try(failed: Json, seen: Json) -> bool:
     return ended > latest or (ended == latest and seen["state"] not in ("done", "canceled"))
 
 
-def _alive(step: Step, cells: Mapping[str, Cell], seen: Json) -> Step:
+def _alive(cells: Mapping[str, Cell], stage: str, seen: Json) -> dict[str, Any]:
     number = [seen["attempt"], seen["try"]]
-    reached = _value(cells, f"step/{step.stage}/reached", [0, 0, 0.0])
-    started = _value(cells, f"step/{step.stage}/started", [0, 0, 0])
+    reached = _value(cells, f"step/{stage}/reached", [0, 0, 0.0])
+    started = _value(cells, f"step/{stage}/started", [0, 0, 0])
     begun_ms = seen["atMs"] - round(seen["elapsed"] * 1000)
-    step = replace(
-        step,
-        state="canceled" if seen["state"] == "canceled" else "running",
-        attempt=seen["attempt"],
-        try_number=seen["try"],
-        sequence=seen["sequence"],
-        progress=reached[2] if reached[:2] == number else 0.0,
-        note=seen["note"],
-        started_ms=started[2] if started[:2] == number else begun_ms,
-        seen_ms=seen["atMs"],
-        ended_ms=seen["atMs"] if seen["state"] in ("done", "canceled") else None,
-        elapsed_seconds=seen["elapsed"],
-        sla_seconds=seen["sla"],
-        hard_seconds=seen["hard"],
-        worker=seen["worker"],
-    )
-    return replace(_done(step), seconds=seen["elapsed"]) if seen["state"] == "done" else step
+    facts: dict[str, Any] = {
+        "state": "canceled" if seen["state"] == "canceled" else "running",
+        "attempt": seen["attempt"],
+        "try_number": seen["try"],
+        "sequence": seen["sequence"],
+        "progress": reached[2] if reached[:2] == number else 0.0,
+        "note": seen["note"],
+        "started_ms": started[2] if started[:2] == number else begun_ms,
+        "seen_ms": seen["atMs"],
+        "ended_ms": seen["atMs"] if seen["state"] in ("done", "canceled") else None,
+        "elapsed_seconds": seen["elapsed"],
+        "sla_seconds": seen["sla"],
+        "hard_seconds": seen["hard"],
+        "worker": seen["worker"],
+    }
+    return facts | _DONE | {"seconds": seen["elapsed"]} if seen["state"] == "done" else facts
 
 
-def _retrying(step: Step, failed: Json) -> Step:
+def _retrying(stage: str, failed: Json) -> dict[str, Any]:
     waits = failed["retryAfterMs"] >= 0
-    return replace(
-        step,
-        state="retrying" if waits else "failed",
-        attempt=failed["attempt"],
-        try_number=failed["try"],
-        ended_ms=failed["atMs"],
-        error=Failure(failed["code"], failed["message"], step.stage),
-        retry_after_ms=failed["retryAfterMs"] if waits else None,
-        due_ms=failed["atMs"] + failed["retryAfterMs"] if waits else None,
-    )
+    return {
+        "state": "retrying" if waits else "failed",
+        "attempt": failed["attempt"],
+        "try_number": failed["try"],
+        "ended_ms": failed["atMs"],
+        "error": Failure(failed["code"], failed["message"], stage),
+        "retry_after_ms": failed["retryAfterMs"] if waits else None,
+        "due_ms": failed["atMs"] + failed["retryAfterMs"] if waits else None,
+    }
+
+
+_DONE: dict[str, Any] = {
+    "state": "succeeded",
+    "progress": 1.0,
+    "error": None,
+    "retry_after_ms": None,
+}
 
 
 def _done(step: Step) -> Step:
-    return replace(step, state="succeeded", progress=1.0, error=None, retry_after_ms=None)
+    return step if step.state == "succeeded" else replace(step, **_DONE)
 
 
 def _ended(step: Step, state: JobState, why: Failure | None, cell: Json) -> Step:

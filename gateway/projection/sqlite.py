@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.projection.cells import Document, Key, Kind, canonical, from_json, join, merge, to_json
-from gateway.projection.job import Job, JobState, job_of
+from gateway.projection.job import Job, JobState, job_of, outline_of
 from gateway.projection.sqlite_file import SqliteFile
 from gateway.projection.store import Applied, BadCursor, Changed, Page
 from gateway.projection.track import Track, track_of
@@ -257,7 +257,7 @@ def _put(db: sqlite3.Connection, applied: Iterable[Applied]) -> None:
     jobs, tracks = [], []
     for key, sequence, _, after in ((a.key, a.sequence, a.before, a.after) for a in applied):
         if key.kind == "job":
-            job = job_of(after)
+            job = outline_of(after)
             row = (job.tenant, job.job_id, job.track_id, job.state, job.stage, job.created_ms)
             jobs.append((*row, sequence, to_json(after)))
         else:
