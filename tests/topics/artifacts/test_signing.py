@@ -81,11 +81,16 @@ def test_one_address_has_several_spellings(local: LocalStore) -> None:
 
 
 @pytest.mark.parametrize("binding", ["report", "off"])
-def test_binding_can_be_loosened(tmp_path: Path, clock: Clock, binding: IpBinding) -> None:
+def test_binding_can_be_loosened(
+    tmp_path: Path, clock: Clock, binding: IpBinding, caplog: pytest.LogCaptureFixture
+) -> None:
     store = make(tmp_path / "loose", clock, binding)
     store.put("a", b"x", "text/plain")
     url = store.sign_get("local:///a", ttl_s=9, ip=HERE).url
     assert get(store, url, "127.0.0.2").bytes == 1
+    assert caplog.messages == (
+        ["signed URL used from another address: GET a"] if binding == "report" else []
+    )
     clock.now_s += 10
     with pytest.raises(Expired):  # whatever the address
         get(store, url, "127.0.0.2")

@@ -250,6 +250,41 @@ def test_a_commit_that_found_no_room_is_not_doubtful(log: EmbeddedLog) -> None:
     assert values(take(log.reader(["topic"]), 1)) == [b"y"]
 
 
+def test_a_member_that_cannot_leave_now_leaves_later(log: EmbeddedLog) -> None:
+    log.provision({"topic": 2})
+    leaver = log.consumer("group", ["topic"])
+    leaver.poll(0)
+    member = Member(log, "group", ["topic"])
+    db = writer_of(log)
+    with log._shared.file._turn:
+        log._shared.file._writer = FailingCommit(  # type: ignore[assignment]
+            db, sqlite3.SQLITE_FULL, committed=False
+        )
+    with pytest.raises(LogError, match="no room"):
+        leaver.close()
+    with log._shared.file._turn:
+        log._shared.file._writer = db
+    settle([member], {"topic": 2})
+
+
+def test_a_log_closes_on_a_full_disk(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / NAME)
+    log.provision({"topic": 2})
+    log.consumer("group", ["topic"]).poll(0)
+    kept = log.consumer("group", ["topic"])
+    file = log._shared.file
+    with file._turn:
+        file._writer = FailingCommit(  # type: ignore[assignment]
+            writer_of(log), sqlite3.SQLITE_FULL, committed=False
+        )
+    log.close()
+    with pytest.raises(LogError, match="closed"):
+        kept.poll(0)
+    again = EmbeddedLog(tmp_path / NAME)
+    settle([Member(again, "group", ["topic"])], {"topic": 2})
+    again.close()
+
+
 def test_writes_that_are_committed_together_fail_alone(log: EmbeddedLog) -> None:
     log.provision({"topic": 1})
     old = log.producer("old")

@@ -240,7 +240,11 @@ class EmbeddedConsumer:
         self._forgotten.detach()
         self._positions.drop(self._positions.partitions())
         self._poll.close()
-        self._shared.file.write(lambda db, changes: groups.leave(db, changes, [self.member]))
+        try:
+            self._shared.file.write(lambda db, changes: groups.leave(db, changes, [self.member]))
+        except LogError:
+            self._shared.forget(self.member, self._poll.listener)  # the watcher tries again
+            raise
 
     # -- for the producer ----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -368,17 +369,16 @@ class LogFile:
     def close(self) -> None:
         """Leave and close. The last user calls it, through `detach`."""
         process_id = self._process_id
-        try:
-            if process_id is not None:
+        if process_id is not None:
+            with suppress(LogError):  # else the others find its byte free
                 self.write(
                     lambda db, _: db.execute("DELETE FROM process WHERE id = ?", (process_id,))
                 )
-        finally:
-            with self._turn:
-                try:
-                    # Closing may checkpoint, so it is a write like any other.
-                    with self.presence.writing(self._busy_timeout_s):
-                        self._writer.close()
-                except TimeoutError:
+        with self._turn:
+            try:
+                # Closing may checkpoint, so it is a write like any other.
+                with self.presence.writing(self._busy_timeout_s):
                     self._writer.close()
-                self.presence.close()
+            except TimeoutError:
+                self._writer.close()
+            self.presence.close()

@@ -8,6 +8,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -159,11 +160,12 @@ class EmbeddedLog:
         if self._closed:
             return
         self._closed = True
-        try:
-            for opened in list(self._opened):
+        for opened in list(self._opened):
+            # A disk too full to leave a group does not keep anyone from closing: what is left of
+            # this process counts as dead as soon as its file is closed.
+            with suppress(LogError):
                 opened.abandon()
-        finally:
-            detach(self._path, self._pid)
+        detach(self._path, self._pid)
 
 
 def _trim_partition(file: LogFile, p: int, before_ms: int) -> int:

@@ -20,6 +20,8 @@ consumers. Half of it is added to the mean latency between processes, none withi
 
 _DEATH_LOOKS: Final = 5  # every so many looks, whether other members' processes still live: 0.25 s
 
+_NOBODY: Final = Listener(frozenset(), None)  # of a member whose listener is gone already
+
 
 class SharedFile:
     """A `LogFile`, its watcher thread, and how many logs of this process use them."""
@@ -41,6 +43,7 @@ class SharedFile:
 
     def _watch(self) -> None:
         looks = 0
+        said = ""
         while not self._stop.wait(WATCH_S):
             looks += 1
             try:
@@ -50,7 +53,9 @@ class SharedFile:
                     self.file.write(lambda db, changes: groups.bury(db, changes, self.file.is_dead))
             except LogError as error:
                 # The polls run into the same trouble and report it to someone who can act.
-                _log.warning("log watcher: %s", error)
+                if str(error) != said:  # not twenty times a second
+                    _log.warning("log watcher: %s", error)
+                said = str(error)
 
     def _drop_forgotten(self) -> None:
         gone: list[int] = []
@@ -60,7 +65,11 @@ class SharedFile:
             if member is not None:
                 gone.append(member)
         if gone:
-            self.file.write(lambda db, changes: groups.leave(db, changes, gone))
+            try:
+                self.file.write(lambda db, changes: groups.leave(db, changes, gone))
+            except LogError:
+                self._forgotten.extend((member, _NOBODY) for member in gone)
+                raise
 
     def _someone_died(self) -> bool:
         return any(self.file.is_dead(process_id) for process_id in self.file.others())
