@@ -11,7 +11,7 @@ state                     attempt, rank               attempt, state, and why wh
 retry                     attempt                     the stage a retry starts from
 work                      attempt, stage              the newest `Work`
 step/<stage>/seen         attempt, try, phase, seq.   the newest life sign
-step/<stage>/started      attempt, try                when the try started
+step/<stage>/started      attempt, try, sequence      when the try started (last)
 step/<stage>/reached      attempt, try, progress      the furthest of the try
 step/<stage>/peak         attempt, progress           the furthest of the attempt
 step/<stage>/failed       attempt, try                why a try failed
@@ -166,7 +166,7 @@ def _published(envelope: Envelope, event: Published) -> tuple[Change, ...]:
         event_id,
         {
             "jobId": work.job_id,
-            "parent": _whole(work.options.get("publishing.parent")),
+            "parent": work.parent,
             "language": work.language,
             "lyrics": _artifact(work.lyrics),
             "artifacts": [_artifact(artifact) for artifact in work.artifacts],
@@ -203,7 +203,10 @@ def _progressed(envelope: Envelope, event: StepProgressed) -> tuple[Change, ...]
         },
     )
     if event.state == "started":
-        cells[step + "started"] = Cell(order(attempt, number), envelope.id, [attempt, number, at])
+        # A host that died leaves its try to be made again: the later start is the one that counts.
+        cells[step + "started"] = Cell(
+            order(attempt, number, 0, event.sequence), envelope.id, [attempt, number, at]
+        )
     if ppm:
         cells[step + "reached"] = Cell(
             order(attempt, number, 0, ppm), "", [attempt, number, progress]
@@ -344,10 +347,6 @@ def _artifact(artifact: Artifact | None) -> Json:
 def _number(value: float) -> float:
     """A number that JSON can hold; 0 for NaN and infinities."""
     return value if math.isfinite(value) else 0.0
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
 
 
 _FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = {

@@ -219,6 +219,15 @@ class TestRaces:
         # 0.6 of separation, as 50 shares of 80 (no transcription): it has been further before.
         assert seen.progress == pytest.approx(0.6 * 50 / 80)
 
+    def test_a_try_made_again_after_a_crash_counts_from_its_last_start(self) -> None:
+        history = Track()
+        work = history.ask(history.work("job_1"))
+        for sequence, state in [(0, "started"), (1, "progress"), (30, "started")]:
+            history.sign(work, "separation", 1, sequence, state, 0.0)
+        for order_seen in (history.envelopes, [*reversed(history.envelopes)]):
+            step = job(order_seen).steps[0]
+            assert (step.sequence, step.started_ms) == (30, history.envelopes[-1].time_ms)
+
     def test_a_failed_try_waits_for_the_next(self) -> None:
         history = Track()
         work = history.ask(history.work("job_1"))
@@ -481,11 +490,7 @@ class TestTrack:
     def test_a_roll_back_names_its_parent(self) -> None:
         history = Track()
         history.run(history.ask(history.work("job_1")))
-        work = replace(
-            history.work("job_2", 2),
-            from_stage="publishing",
-            options={"publishing.parent": "1"},
-        )
+        work = replace(history.work("job_2", 2), from_stage="publishing", parent=1)
         history.run(history.ask(work, "rollback"))
         view = track(history.envelopes)
         assert view.current is not None
