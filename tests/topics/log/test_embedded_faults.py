@@ -285,6 +285,14 @@ def test_a_log_closes_on_a_full_disk(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_write_after_the_close_is_refused(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / NAME)
+    file = log._shared.file
+    log.close()
+    with pytest.raises(LogError, match="closed; open it again"):
+        file.write(lambda db, _: db.execute("DELETE FROM record"))
+
+
 def test_writes_that_are_committed_together_fail_alone(log: EmbeddedLog) -> None:
     log.provision({"topic": 1})
     old = log.producer("old")

@@ -85,6 +85,7 @@ class LogFile:
         self._listeners: set[Listener] = set()
         self._queue: deque[_Job[object]] = deque()
         self._turn = threading.Lock()
+        self._open = True
         self._process_id: int | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +152,8 @@ class LogFile:
         job: _Job[T] = _Job(work)
         self._queue.append(job)  # type: ignore[arg-type]
         with self._turn:  # whoever comes first commits for those who queue behind
+            if not self._open:
+                raise LogError(f"log: '{self.path.name}' was closed; open it again")
             if not job.done:
                 jobs = [self._queue.popleft() for _ in range(len(self._queue))]
                 try:
@@ -375,6 +378,7 @@ class LogFile:
                     lambda db, _: db.execute("DELETE FROM process WHERE id = ?", (process_id,))
                 )
         with self._turn:
+            self._open = False
             try:
                 # Closing may checkpoint, so it is a write like any other.
                 with self.presence.writing(self._busy_timeout_s):
