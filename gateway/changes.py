@@ -9,7 +9,7 @@ import structlog
 
 from gateway.projection.store import ProjectionStore, StoreError
 
-_LOOK_S = 0.5
+_LOOK_S = 0.2
 """Longest look at the store in one piece, so that closing is quick."""
 
 _log = structlog.get_logger("gateway")

@@ -1,0 +1,65 @@
+"""The OpenAPI description: what the framework writes, with our problems in it."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypedDict
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.guard.responses import PROBLEM_SCHEMA
+
+
+class About(TypedDict):
+    """What the API says of itself."""
+
+    title: str
+    version: str
+    summary: str
+    description: str
+    openapi_tags: list[dict[str, Any]]
+
+
+ABOUT: Final = About(
+    title="Melisma",
+    version="1",
+    summary="An uploaded song becomes published, versioned karaoke.",
+    description=(
+        "Upload a song in parts, import it, poll `ready` (or follow the events), sing.\n\n"
+        "Every request carries `X-Client-Id`. Errors are problem details (RFC 9457) with a stable"
+        " `code`, what to do in `help`, and a `traceId` for support. `Idempotency-Key` makes every"
+        " POST safe to repeat."
+    ),
+    openapi_tags=[
+        {"name": "uploads", "description": "Songs on their way in."},
+        {"name": "tracks", "description": "Karaoke tracks, their lyrics and versions."},
+        {"name": "jobs", "description": "The work on them."},
+        {"name": "schemas", "description": "JSON Schemas of documents."},
+        {"name": "problems", "description": "What errors mean."},
+        {"name": "health", "description": "For probes."},
+    ],
+)
+
+
+def install(app: FastAPI) -> None:
+    """Add the problem schema, and take out the validation answer that this API never gives."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                openapi_version="3.1.0",
+                tags=app.openapi_tags,
+                routes=app.routes,
+            )
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = PROBLEM_SCHEMA
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]

@@ -1,0 +1,180 @@
+"""Lyrics: read in a player's format, edit into a draft."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import ConfigDict, Field, model_validator
+from starlette.responses import JSONResponse, Response
+
+from gateway.api.dependencies import ServicesDep, Wire, once
+from gateway.editing import edit_lyrics
+from gateway.guard.clients import CallerDep
+from gateway.guard.idempotency import Attempt, IdempotencyKey
+from gateway.guard.preconditions import etag
+from gateway.guard.problems import Code, Problem
+from gateway.guard.responses import documented
+from gateway.projection.reservations import Answer
+from gateway.reprocessing import find_version
+from gateway.tracks import find_track, unfinished
+from schemas.documents.edits import LyricsEdit
+from schemas.documents.karaoke import KaraokeDocument
+from schemas.documents.lrc import to_lrc
+
+FORMATS = ("karaoke", "lrc")
+"""What lyrics are offered as."""
+
+MAX_EDITS = 10_000
+
+OFFERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": KaraokeDocument,
+        "description": "The lyrics in the format that was asked for.",
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "[ti:The Star]\n[00:12.34]Twinkle, twinkle, little star\n",
+            },
+        },
+    }
+}
+
+
+class LyricsPatch(Wire):
+    """Either the whole text, or single edits."""
+
+    lyrics: str | None = Field(
+        default=None, description="The whole text; words that stay keep their ids, times and locks."
+    )
+    edits: list[LyricsEdit] | None = Field(default=None, min_length=1, max_length=MAX_EDITS)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"edits": [{"wordId": "w3", "startMs": 12_340, "endMs": 12_800}]},
+                {"lyrics": "Twinkle, twinkle, little star\nHow I wonder what you are"},
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.lyrics is None) == (self.edits is None):
+            raise ValueError("send either lyrics or edits")
+        return self
+
+
+class DraftMade(Wire):
+    """The draft that holds the edit."""
+
+    track_id: str
+    version: int
+    state: Literal["draft"] = "draft"
+    job_id: str | None = Field(default=None, description="With reprocess=auto: the alignment.")
+
+
+router = APIRouter()
+
+
+@router.head("/tracks/{track_id}/lyrics", include_in_schema=False)
+@router.get(
+    "/tracks/{track_id}/lyrics",
+    response_class=Response,
+    summary="Get the lyrics with times",
+    responses=OFFERED
+    | documented(
+        Code.TRACK_NOT_FOUND,
+        Code.VERSION_NOT_FOUND,
+        Code.VERSION_NOT_PUBLISHED,
+        Code.TRACK_UNFINISHED,
+        Code.TRACK_FAILED,
+        Code.FORMAT_UNKNOWN,
+    ),
+)
+def read(
+    track_id: str,
+    services: ServicesDep,
+    caller: CallerDep,
+    format_: Annotated[
+        str, Query(alias="format", max_length=50, description="karaoke or lrc.")
+    ] = "karaoke",
+    version: Annotated[int | None, Query(ge=1, description="Default: the published one.")] = None,
+) -> Response:
+    """karaoke-json (the product's own format) or LRC, of the published version or a given one."""
+    if format_ not in FORMATS:
+        raise Problem(
+            Code.FORMAT_UNKNOWN,
+            f"Lyrics are offered as {' and '.join(FORMATS)}, not as '{format_}'.",
+            extra={"formats": list(FORMATS)},
+        )
+    track = find_track(services, caller, track_id)
+    if version is not None:
+        chosen = find_version(track, version)
+    elif track.current is not None:
+        chosen = track.current
+    else:
+        raise unfinished(services, track)
+    if chosen.state == "draft":
+        raise Problem(
+            Code.VERSION_NOT_PUBLISHED,
+            f"Version {chosen.number} of track '{track_id}' has no times yet.",
+        )
+    document = services.documents.karaoke(chosen.artifacts["karaoke"])
+    headers = {"ETag": etag(chosen.number), "Cache-Control": "private, no-cache"}
+    if format_ == "lrc":
+        text = to_lrc(document, title=track.title, artist=track.artist)
+        return Response(text, media_type="text/plain; charset=utf-8", headers=headers)
+    return JSONResponse(document.model_dump(mode="json"), headers=headers)
+
+
+@router.patch(
+    "/tracks/{track_id}/lyrics",
+    response_model=DraftMade,
+    response_model_exclude_none=True,
+    summary="Edit the lyrics",
+    responses=documented(
+        Code.TRACK_NOT_FOUND,
+        Code.TRACK_UNFINISHED,
+        Code.TRACK_FAILED,
+        Code.PRECONDITION_REQUIRED,
+        Code.PRECONDITION_FAILED,
+        Code.EDIT_INVALID,
+        Code.LYRICS_WITHOUT_WORDS,
+        Code.LYRICS_TOO_LONG,
+        Code.IDEMPOTENCY_IN_FLIGHT,
+        Code.MALFORMED_JSON,
+    ),
+)
+def edit(
+    track_id: str,
+    request: Request,
+    body: LyricsPatch,
+    services: ServicesDep,
+    caller: CallerDep,
+    if_match: Annotated[
+        str | None,
+        Header(description="ETag of the newest version, drafts included.", examples=['"1"']),
+    ] = None,
+    reprocess: Annotated[
+        Literal["auto", "none"], Query(description="auto starts the alignment at once.")
+    ] = "none",
+    idempotency_key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Makes a draft version. Words whose times are given are locked: alignment moves the others."""
+
+    def work(attempt: Attempt) -> Answer:
+        draft = edit_lyrics(
+            services,
+            caller,
+            track_id,
+            text=body.lyrics,
+            edits=body.edits or (),
+            if_match=if_match,
+            align=reprocess == "auto",
+            attempt=attempt,
+        )
+        made = DraftMade(track_id=track_id, version=draft.version, job_id=draft.job_id or None)
+        return Answer(200, made.wire(), {"ETag": etag(draft.version)})
+
+    return once(request, services, caller, idempotency_key, body, work)

@@ -1,0 +1,66 @@
+"""The REST API: one line a router, what guards them around it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from gateway.api import (
+    aliases,
+    description,
+    health,
+    jobs,
+    problems,
+    schemas,
+    store,
+    tracks,
+    uploads,
+)
+from gateway.guard import responses
+from gateway.guard.limits import BodyLimit
+from gateway.guard.tracing import Tracing
+from gateway.services import Services
+from topics.artifacts.signing import STORE_PATH
+
+_EXPOSED = ("ETag", "Location", "Retry-After", "Idempotency-Replayed", "traceparent")
+"""Headers that a page of another origin may read."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The gateway over these services."""
+    settings = services.settings
+    app = FastAPI(
+        **description.ABOUT,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.probes = health.probes(services)
+
+    v1 = APIRouter(prefix="/v1")
+    v1.include_router(uploads.router)
+    v1.include_router(tracks.router)
+    v1.include_router(jobs.router)
+    v1.include_router(schemas.router)
+    app.include_router(v1)
+    app.include_router(aliases.router, include_in_schema=False)
+    app.include_router(health.router)
+    app.include_router(problems.router)
+    app.include_router(store.router)
+
+    responses.install(app)
+    description.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, exempt=(STORE_PATH,))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+    app.add_middleware(Tracing)
+    return app

@@ -1,0 +1,119 @@
+"""A person's change of the lyrics: a draft version that the next reprocess publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.documents import check_length, refused_lyrics
+from gateway.guard.clients import Caller
+from gateway.guard.idempotency import Attempt
+from gateway.guard.preconditions import require_match
+from gateway.guard.problems import Code, Problem
+from gateway.identifiers import derive
+from gateway.projection.track import Track, Version
+from gateway.reprocessing import context
+from gateway.services import Services
+from gateway.tracks import find_track, unfinished
+from schemas.documents.edits import EditRefused, LyricsEdit, apply_edits
+from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
+from schemas.events import Event, LyricsEdited, ReprocessRequested
+
+ALIGN = "alignment"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What came of an edit."""
+
+    track_id: str
+    version: int
+    job_id: str  # empty unless the alignment was started at once
+
+
+def edit_lyrics(
+    services: Services,
+    caller: Caller,
+    track_id: str,
+    *,
+    text: str | None,
+    edits: Sequence[LyricsEdit],
+    if_match: str | None,
+    align: bool,
+    attempt: Attempt,
+) -> Draft:
+    """Accept an edit of the newest version. Raises 404, 409, 412, 422 and 428.
+
+    With ``align`` the draft and the request to align it are accepted together or not at all.
+    """
+    with services.locks.holding(caller.tenant, track_id):
+        track = find_track(services, caller, track_id)
+        base = track.newest
+        if base is None or track.current is None:
+            raise unfinished(services, track)
+        job_id = derive(attempt.seed, "job") if align else ""
+        if attempt.resumed:
+            number = _reserve(services, track, attempt)
+            if track.version(number) is not None:  # the first try was accepted
+                return Draft(track_id, number, job_id)
+        require_match(if_match, base.number, track_id=track_id)
+        lyrics = _edited(services, base, text, edits)
+        check_length(lyrics, services.settings.max_lyrics_words)
+        reference = services.documents.keep_lyrics(caller.tenant, lyrics)
+        number = _reserve(services, track, attempt)
+        events: list[Event] = [
+            LyricsEdited(
+                track_id=track_id,
+                tenant=caller.tenant,
+                version=number,
+                parent=base.number,
+                language=lyrics.language or base.language,
+                lyrics=reference,
+            )
+        ]
+        if align:
+            draft = Version(
+                number=number,
+                state="draft",
+                parent=base.number,
+                language=lyrics.language or base.language,
+                lyrics=reference,
+                lyrics_origin="edited",
+            )
+            work = context(services, track, draft, job_id=job_id, version=number, stage=ALIGN)
+            events.append(ReprocessRequested(work=work, reason="reprocess", steps=("align",)))
+        services.publisher.accept(events, cause=attempt.seed, traceparent=caller.traceparent)
+        return Draft(track_id, number, job_id)
+
+
+def _reserve(services: Services, track: Track, attempt: Attempt) -> int:
+    return services.reservations.reserve_version(
+        track.tenant, track.track_id, attempt.seed, floor=track.highest
+    )
+
+
+def lyrics_of(services: Services, version: Version) -> LyricsDocument:
+    """A version's lyrics, with ids, times and locks. Raises 409 when it has none."""
+    karaoke = version.artifacts.get("karaoke")
+    if karaoke is not None:
+        return services.documents.karaoke(karaoke).lyrics()
+    if version.lyrics is None:
+        raise Problem(Code.MATERIAL_MISSING, f"Version {version.number} has no lyrics.")
+    return services.documents.lyrics(version.lyrics)
+
+
+def _edited(
+    services: Services, base: Version, text: str | None, edits: Sequence[LyricsEdit]
+) -> LyricsDocument:
+    lyrics = lyrics_of(services, base)
+    try:
+        return apply_edits(lyrics, edits) if text is None else lyrics.with_text(text)
+    except (NothingSung, TooManyWords) as refused:
+        raise refused_lyrics(refused) from None
+    except EditRefused as refused:
+        words = str(refused)
+        raise Problem(
+            Code.EDIT_INVALID,
+            f"{words[:1].upper()}{words[1:]}.",
+            errors=[{"pointer": "#/edits", "message": words}],
+        ) from None

@@ -1,0 +1,77 @@
+"""From an asset to a track: the request that starts the whole pipeline."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from gateway.documents import lyrics_from
+from gateway.guard.callbacks import check_callback
+from gateway.guard.clients import Caller
+from gateway.guard.idempotency import Attempt
+from gateway.guard.problems import Code, Problem
+from gateway.identifiers import derive
+from gateway.services import Services
+from schemas.events import ImportRequested, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What a client asks for."""
+
+    asset_id: str
+    lyrics: str
+    language: str
+    title: str
+    artist: str
+    callback_url: str
+
+
+def import_track(services: Services, caller: Caller, wanted: Import, attempt: Attempt) -> Work:
+    """Accept an import; the context of its job. Raises 404 and 422.
+
+    Every id follows from the attempt's seed, so a second try asks for the same track and job.
+    """
+    asset = services.reservations.asset(caller.tenant, wanted.asset_id)
+    if asset is None:
+        raise Problem(Code.ASSET_NOT_FOUND, f"There is no asset '{wanted.asset_id[:64]}'.")
+    settings = services.settings
+    callback_id = ""
+    if wanted.callback_url:
+        url = check_callback(wanted.callback_url, http_allowed=settings.callback_http_allowed)
+        callback_id = derive(attempt.seed, "callback")
+        keep_callback(services, caller.tenant, callback_id, url)
+    lyrics = None
+    if wanted.lyrics.strip():
+        document = lyrics_from(
+            wanted.lyrics, language=wanted.language, max_words=settings.max_lyrics_words
+        )
+        # Stored before the event that names it: a reader of the event finds it.
+        lyrics = services.documents.keep_lyrics(caller.tenant, document)
+    job_id, track_id = derive(attempt.seed, "job"), derive(attempt.seed, "track")
+    work = Work(
+        job_id=job_id,
+        track_id=track_id,
+        tenant=caller.tenant,
+        version=services.reservations.reserve_version(caller.tenant, track_id, job_id, floor=0),
+        language=wanted.language,
+        title=wanted.title,
+        artist=wanted.artist,
+        lyrics=lyrics,
+        artifacts=(asset.artifact,),
+        callback_id=callback_id,
+    )
+    event = ImportRequested(work=work, asset_id=asset.asset_id)
+    services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+    return work
+
+
+def keep_callback(services: Services, tenant: str, callback_id: str, url: str) -> None:
+    """Keep where to call: in the store, because events and logs must never carry it."""
+    data = json.dumps({"schema": "callback/1", "url": url}).encode()
+    services.artifacts.put_if_absent(callback_key(tenant, callback_id), data, "application/json")
+
+
+def callback_key(tenant: str, callback_id: str) -> str:
+    """The store's key of a callback, for whoever delivers webhooks."""
+    return f"callbacks/{tenant}/{callback_id}.json"

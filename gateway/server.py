@@ -1,0 +1,106 @@
+"""The gateway as a running server that another program can host."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from gateway.app import create_app
+from gateway.services import Services
+
+GRACE_S = 2
+"""How long requests in work may take to end once the server stops."""
+
+_START_TIMEOUT_S = 15.0
+
+
+class Server:
+    """A gateway that listens. `stop` (or the end of a ``with``) ends streams and requests."""
+
+    def __init__(self, services: Services, *, host: str, port: int) -> None:
+        self._changes = services.changes
+        self._socket = _listen(host, port)
+        self.host: str = host
+        self.port: int = self._socket.getsockname()[1]
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                create_app(services),
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # guard/tracing.py writes it, without query strings
+                proxy_headers=False,  # guard/addresses.py decides whom to believe
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self._uvicorn.run, args=([self._socket],), name="gateway", daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self) -> Self:
+        """Begin to serve; returns once connections are taken."""
+        self._thread.start()
+        wait = threading.Event()
+        for _ in range(int(_START_TIMEOUT_S / 0.01)):
+            if self._uvicorn.started:
+                return self
+            if not self._thread.is_alive():
+                break
+            wait.wait(0.01)
+        self.stop()
+        raise RuntimeError(f"the gateway did not start on {self.host}:{self.port}; see the log")
+
+    def stop(self) -> None:
+        """End event streams, let requests in work finish within `GRACE_S`, stop listening."""
+        self._changes.close()
+        self._uvicorn.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def serve(services: Services, host: str = "127.0.0.1", port: int = 8080) -> Server:
+    """Listen and serve in a thread; the bound port (0 picks a free one) is ``server.port``.
+
+    Raises OSError with a clear message when the address cannot be had. Only the loopback address
+    is listened on unless ``host`` says otherwise.
+    """
+    return Server(services, host=host, port=port).start()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno,
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port",
+        ) from error
+    return listener

@@ -1,0 +1,76 @@
+"""Finding a track, and saying why nothing of it is published."""
+
+from __future__ import annotations
+
+from gateway.guard.clients import Caller
+from gateway.guard.problems import Code, Problem
+from gateway.projection.job import Job
+from gateway.projection.track import Track
+from gateway.services import Services
+from schemas.work import STEPS
+
+RETRY_AFTER_S = 2
+"""Asked of a client that polls; it should wait longer each time."""
+
+_STEP_OF = {stage: step for step, stage in STEPS.items()}
+
+
+def find_track(services: Services, caller: Caller, track_id: str) -> Track:
+    """A track of the caller's tenant. Raises 404."""
+    track = services.store.track(caller.tenant, track_id)
+    if track is None:
+        raise Problem(Code.TRACK_NOT_FOUND, f"There is no track '{track_id[:64]}'.")
+    return track
+
+
+def unfinished(services: Services, track: Track) -> Problem:
+    """409 for what needs a published version, while none is."""
+    reason = unpublished(services, track)
+    if reason.code is Code.TRACK_NOT_READY:
+        return Problem(Code.TRACK_UNFINISHED, extra=reason.extra)
+    return reason
+
+
+def unpublished(services: Services, track: Track) -> Problem:
+    """Why the track has no published version: 425 while a job may still make one, else 409."""
+    about = track.pending or track.last_job
+    job = services.store.job(track.tenant, about.job_id) if about is not None else None
+    if job is None or not job.ended or job.state == "succeeded":
+        return Problem(
+            Code.TRACK_NOT_READY,
+            _progress_in_words(track, job),
+            headers={"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"},
+            extra=_where(job),
+        )
+    code = Code.TRACK_CANCELED if job.state == "canceled" else Code.TRACK_FAILED
+    stage = (job.error.stage if job.error else "") or job.stage
+    step = _STEP_OF.get(stage, stage)
+    reason = job.error.message if job.error else ""
+    how = f"was canceled at {step}" if job.state == "canceled" else f"failed at {step}"
+    return Problem(
+        code,
+        f"Job '{job.job_id}' {how}" + (f": {reason}" if reason else "."),
+        extra=_where(job)
+        | {
+            "step": step,
+            "reason": {"code": job.error.code if job.error else job.state, "message": reason},
+        },
+    )
+
+
+def _where(job: Job | None) -> dict[str, object]:
+    if job is None:
+        return {}
+    return {
+        "jobId": job.job_id,
+        "state": job.state,
+        "stage": job.stage,
+        "progress": round(job.progress, 4),
+    }
+
+
+def _progress_in_words(track: Track, job: Job | None) -> str:
+    if job is None:
+        return f"Track '{track.track_id}' is queued."
+    step = _STEP_OF.get(job.stage, job.stage)
+    return f"Track '{track.track_id}' is {job.state} at {step}, {job.progress:.0%} done."

@@ -1,0 +1,288 @@
+"""From a promise to a checked asset.
+
+The client sends the parts to the store itself. What the gateway believes of them it reads from the
+store: the object's size and its first bytes. An object that is refused is removed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from topics.sniffing import HEAD_BYTES, sniff
+
+from gateway.guard.clients import Caller
+from gateway.guard.problems import Code, Problem
+from gateway.identifiers import derive
+from gateway.projection.reservations import Answer, Asset, Upload
+from gateway.services import Services
+from gateway.settings import MIB
+from schemas.events import Artifact, UploadCompleted
+from topics.artifacts.protocol import ArtifactMissing, Part, SignedUrl, Stored, UploadInvalid
+
+MAX_PARTS = 10_000
+"""S3's limit of parts an upload."""
+
+_AUDIO = re.compile(r"audio/[a-z0-9][a-z0-9.+-]*|application/octet-stream|application/ogg")
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the client says of the file before it sends it."""
+
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str  # hex, empty without one
+    purpose: str
+
+
+def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) -> Upload:
+    """Open an upload. Called again with the same seed, it finds the upload of the first call."""
+    settings = services.settings
+    content_type = promise.content_type.partition(";")[0].strip().lower()
+    if not _AUDIO.fullmatch(content_type):
+        raise Problem(
+            Code.UPLOAD_TYPE_REFUSED,
+            f"contentType '{content_type[:100]}' of '{promise.filename}' is not an audio type.",
+            errors=[{"pointer": "#/contentType", "message": "not an audio type"}],
+        )
+    if promise.size_bytes > settings.max_upload_bytes:
+        raise Problem(
+            Code.UPLOAD_TOO_LARGE,
+            f"'{promise.filename}' has {promise.size_bytes} bytes;"
+            f" up to {settings.max_upload_bytes} are taken.",
+            extra={"maxBytes": settings.max_upload_bytes},
+        )
+    upload_id = derive(seed, "upload")
+    known = services.reservations.upload(caller.tenant, upload_id)
+    if known is not None:
+        return known
+    now = services.clock_ms()
+    key = f"uploads/{caller.tenant}/{upload_id}"
+    upload = Upload(
+        upload_id=upload_id,
+        tenant=caller.tenant,
+        key=key,
+        store_upload=services.artifacts.begin_upload(key, content_type),
+        filename=promise.filename,
+        content_type=content_type,
+        size_bytes=promise.size_bytes,
+        part_size_bytes=part_size(promise.size_bytes, settings.part_size),
+        sha256=promise.sha256,
+        purpose=promise.purpose,
+        asset_id=derive(seed, "asset"),
+        created_ms=now,
+        expires_ms=now + settings.upload_ttl_s * 1000,
+    )
+    services.reservations.save_upload(upload)
+    return upload
+
+
+def part_size(size_bytes: int, preferred: int) -> int:
+    """The preferred size, or the whole MiB that keeps the number of parts within `MAX_PARTS`."""
+    least = math.ceil(size_bytes / MAX_PARTS)
+    return max(preferred, math.ceil(least / MIB) * MIB)
+
+
+def part_count(upload: Upload) -> int:
+    """How many parts the promised size makes."""
+    return math.ceil(upload.size_bytes / upload.part_size_bytes)
+
+
+def find(services: Services, caller: Caller, upload_id: str) -> Upload:
+    """An upload of the caller's tenant. Raises 404."""
+    upload = services.reservations.upload(caller.tenant, upload_id)
+    if upload is None:
+        raise Problem(Code.UPLOAD_NOT_FOUND, f"There is no upload '{upload_id[:64]}'.")
+    return upload
+
+
+def received(services: Services, upload: Upload) -> Sequence[Part]:
+    """The parts that the store has; none once the upload has ended."""
+    if upload.state != "open":
+        return ()
+    try:
+        return services.artifacts.parts(upload.key, upload.store_upload)
+    except ArtifactMissing:  # joined or swept a moment ago
+        return ()
+
+
+def sign_parts(
+    services: Services, caller: Caller, upload: Upload, numbers: Iterable[int]
+) -> Iterator[tuple[int, SignedUrl]]:
+    """PUT URLs, each for its part's exact size at most. Raises 409 and 422."""
+    if upload.state != "open":
+        raise _ended(upload)
+    wanted = sorted(set(numbers))
+    count = part_count(upload)
+    if wanted and wanted[-1] > count:
+        raise Problem(
+            Code.VALIDATION_FAILED,
+            f"The upload has {count} parts; part {wanted[-1]} is none of them.",
+            errors=[{"pointer": "#/partNumbers", "message": f"at most {count}"}],
+        )
+    for number in wanted:
+        before = (number - 1) * upload.part_size_bytes
+        yield (
+            number,
+            services.artifacts.sign_part(
+                upload.key,
+                upload.store_upload,
+                number,
+                ttl_s=services.settings.upload_url_ttl_s,
+                ip=caller.address or None,
+                max_bytes=min(upload.part_size_bytes, upload.size_bytes - before),
+            ),
+        )
+
+
+def complete(
+    services: Services, caller: Caller, upload: Upload, parts: Sequence[tuple[int, str]]
+) -> str:
+    """Join, check and announce the asset; its id. Asked again, the answer is the same.
+
+    A crash on the way leaves the upload open, and the next call goes through the same steps with
+    the same ids.
+    """
+    if upload.state == "completed":
+        return upload.asset_id
+    if upload.state == "aborted":
+        raise _refusal(services, upload) or _ended(upload)
+    _check_numbers(upload, parts)
+    try:
+        stored = services.artifacts.complete_upload(upload.key, upload.store_upload, parts)
+    except ArtifactMissing:
+        raise _ended(upload) from None
+    except UploadInvalid:
+        raise Problem(
+            Code.UPLOAD_PARTS_MISSING,
+            f"Parts of '{upload.filename}' are missing or were sent again since: the store has"
+            " other ETags than the request names.",
+            extra={"received": [part.number for part in received(services, upload)]},
+        ) from None
+    if stored.bytes != upload.size_bytes:
+        raise _refuse(
+            services,
+            upload,
+            Problem(
+                Code.UPLOAD_SIZE_MISMATCH,
+                f"'{upload.filename}' has {stored.bytes} bytes, {upload.size_bytes} were promised;"
+                " the object was removed.",
+            ),
+        )
+    found = sniff(services.artifacts.read(stored.uri, limit=HEAD_BYTES))
+    if found is None:
+        raise _refuse(
+            services,
+            upload,
+            Problem(
+                Code.UPLOAD_NOT_AUDIO,
+                f"'{upload.filename}' does not begin like any audio file; the object was removed.",
+            ),
+        )
+    _announce(services, caller, upload, stored, found.name, found.media_type)
+    return upload.asset_id
+
+
+def abort(services: Services, upload: Upload) -> None:
+    """Drop the parts. Raises 409 when the upload was completed."""
+    state = services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
+    if state == "completed":
+        raise _ended(upload)
+    services.artifacts.abort_upload(upload.key, upload.store_upload)
+
+
+def sweep(services: Services) -> int:
+    """Abort uploads that nobody finished in time; how many. To be called now and then."""
+    expired = services.reservations.expired_uploads(services.clock_ms())
+    for upload in expired:
+        services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
+        services.artifacts.abort_upload(upload.key, upload.store_upload)
+    return len(expired)
+
+
+def _check_numbers(upload: Upload, parts: Sequence[tuple[int, str]]) -> None:
+    given = [number for number, _ in parts]
+    expected = range(1, part_count(upload) + 1)
+    if sorted(given) != list(expected):
+        missing = sorted(set(expected) - set(given))
+        raise Problem(
+            Code.UPLOAD_PARTS_MISSING,
+            f"'{upload.filename}' has {len(expected)} parts, each named once; "
+            + (f"missing: {_some(missing)}." if missing else "the request names others."),
+            extra={"missing": missing},
+        )
+
+
+def _announce(
+    services: Services, caller: Caller, upload: Upload, stored: Stored, format_: str, media: str
+) -> None:
+    source = Artifact(
+        name="source",
+        uri=stored.uri,
+        sha256=upload.sha256 or stored.sha256 or "",
+        bytes=stored.bytes,
+        media_type=media,
+    )
+    services.reservations.save_asset(
+        Asset(
+            asset_id=upload.asset_id,
+            tenant=upload.tenant,
+            upload_id=upload.upload_id,
+            artifact=source,
+            format=format_,
+            filename=upload.filename,
+            purpose=upload.purpose,
+            created_ms=services.clock_ms(),
+        )
+    )
+    event = UploadCompleted(
+        asset_id=upload.asset_id,
+        upload_id=upload.upload_id,
+        tenant=upload.tenant,
+        filename=upload.filename,
+        format=format_,
+        purpose=upload.purpose,
+        source=source,
+    )
+    services.publisher.accept([event], cause=upload.upload_id, traceparent=caller.traceparent)
+    services.reservations.end_upload(upload.tenant, upload.upload_id, "completed")
+
+
+def _refuse(services: Services, upload: Upload, problem: Problem) -> Problem:
+    """Remove the object, end the upload and keep why, so that asking again says the same."""
+    kept = Answer(problem.code.status, {"code": problem.code.name, "detail": problem.detail})
+    now = services.clock_ms()
+    services.reservations.reserve(upload.tenant, _refusal_key(upload), "", {}, now)
+    services.reservations.complete(upload.tenant, _refusal_key(upload), kept, now)
+    services.artifacts.delete(services.artifacts.uri(upload.key))
+    services.artifacts.abort_upload(upload.key, upload.store_upload)
+    services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
+    return problem
+
+
+def _refusal(services: Services, upload: Upload) -> Problem | None:
+    kept = services.reservations.reserve(
+        upload.tenant, _refusal_key(upload), "", {}, services.clock_ms()
+    )
+    if isinstance(kept, Answer):
+        return Problem(Code[kept.body["code"]], kept.body["detail"])
+    return None
+
+
+def _refusal_key(upload: Upload) -> str:
+    return f"refused:{upload.upload_id}"
+
+
+def _ended(upload: Upload) -> Problem:
+    ended = "completed" if upload.state == "completed" else "aborted, refused or left too long"
+    extra = {"assetId": upload.asset_id} if upload.state == "completed" else {}
+    return Problem(Code.UPLOAD_ENDED, f"Upload '{upload.upload_id}' was {ended}.", extra=extra)
+
+
+def _some(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:10])
+    return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown
