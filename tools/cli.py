@@ -1,0 +1,93 @@
+"""The ``melisma`` command. Each command imports what it needs when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="melisma",
+    help="Turn songs into published, versioned karaoke.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the log, the artifacts and the projection.", metavar="DIR"),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
+HostName = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+Stages = Annotated[
+    list[str] | None, typer.Argument(metavar="[STAGE]...", help="Stages; all when none is named.")
+]
+
+
+@app.command()
+def up(port: Port = 8080, host: HostName = "127.0.0.1", data: Data = None) -> None:
+    """Run the whole product in one process: log, store, projection, gateway, every stage."""
+    from tools.serve import run_everything
+
+    run_everything(host=host, port=port, data=data)
+
+
+@app.command()
+def sing(
+    song: Annotated[Path, typer.Argument(help="Audio file: WAV, AIFF, FLAC, MP3, M4A, OGG.")],
+    lyrics: Annotated[
+        Path | None, typer.Option("--lyrics", help="Text file; transcribed without it.")
+    ] = None,
+    language: Annotated[
+        str, typer.Option("--language", help="BCP 47 tag, e.g. en, ru, pt-BR; guessed without it.")
+    ] = "",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out"),
+    title: Annotated[str, typer.Option("--title", help="Song title.")] = "",
+    artist: Annotated[str, typer.Option("--artist", help="Performer.")] = "",
+    data: Data = None,
+) -> None:
+    """Turn one song into karaoke.json, song.lrc, minus.flac, vocals.flac and player.html."""
+    from tools.sing import sing_song
+
+    sing_song(song, lyrics, language=language, out=out, title=title, artist=artist, data=data)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
+) -> None:
+    """Turn the demo song into karaoke and compare it with the truth."""
+    from tools.demo.run import run_demo
+
+    run_demo(out)
+
+
+@app.command()
+def worker(stages: Stages = None, data: Data = None) -> None:
+    """Run stages alone, against the log that the settings name."""
+    from tools.serve import run_worker
+
+    run_worker(stages or [], data=data)
+
+
+@app.command()
+def gateway(port: Port = 8080, host: HostName = "127.0.0.1", data: Data = None) -> None:
+    """Run the REST gateway alone."""
+    from tools.serve import run_gateway
+
+    run_gateway(host=host, port=port, data=data)
+
+
+@app.command()
+def projector(data: Data = None) -> None:
+    """Run the projector alone: folds the topics into the projection that gateways read."""
+    from tools.serve import run_projector
+
+    run_projector(data=data)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

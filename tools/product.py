@@ -1,0 +1,121 @@
+"""The parts of the product, started and stopped in the right order, in one process or apart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from gateway.projection.projector import Projector
+from gateway.projection.sqlite import SqliteProjection
+from gateway.projection.sqlite_reservations import SqliteReservations
+from gateway.server import Server, listen
+from gateway.services import Services
+from gateway.settings import GatewaySettings
+from processors.runtime import find
+from processors.runtime.host import Host
+from processors.settings import StageSettings
+from schemas.work import STAGES
+from topics import logs
+from topics.catalog import partitions
+from topics.log import Log
+from topics.settings import BusSettings
+
+_log = logs.get(__name__)
+
+
+@contextmanager
+def bus(settings: BusSettings) -> Iterator[Log]:
+    """The log with every topic of the product in place."""
+    log = settings.open_log()
+    try:
+        codec = settings.codec()
+        log.provision({codec.on_log(name): n for name, n in partitions(STAGES).items()})
+        yield log
+    finally:
+        log.close()
+
+
+@contextmanager
+def gateway(
+    settings: GatewaySettings, log: Log, *, host: str, port: int
+) -> Iterator[Server]:
+    """The REST gateway, listening. Signed URLs begin with its own address unless a setting says
+    under which one clients reach it.
+    """
+    with ExitStack() as parts:
+        listener = listen(host, port)
+        parts.callback(listener.close)
+        if "public_base_url" not in settings.model_fields_set:
+            shown = f"[{host}]" if ":" in host else host
+            address = f"http://{shown}:{listener.getsockname()[1]}"
+            settings = settings.model_copy(update={"public_base_url": address})
+        store = SqliteProjection(settings.data_dir / "projection.db")
+        parts.callback(store.close)
+        reservations = SqliteReservations(settings.data_dir / "gateway.db")
+        parts.callback(reservations.close)
+        services = Services.assemble(
+            settings,
+            log=log,
+            artifacts=settings.open_artifacts(),
+            store=store,
+            reservations=reservations,
+        )
+        parts.callback(services.close)
+        yield parts.enter_context(Server(services, listener).start())
+
+
+@contextmanager
+def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
+    """The projector in a thread; the event is set when it ends by itself, which is a failure."""
+    store = SqliteProjection(settings.data_dir / "projection.db")
+    project = Projector(log, settings.codec(), store, monotonic=time.monotonic)
+    stop, over = threading.Event(), threading.Event()
+
+    def run() -> None:
+        try:
+            project.run(stop)
+        except Exception:
+            _log.exception("the projector stopped")
+        finally:
+            over.set()
+
+    thread = threading.Thread(target=run, name="projector", daemon=True)
+    thread.start()
+    try:
+        yield over
+    finally:
+        stop.set()
+        thread.join()
+        store.close()
+
+
+@contextmanager
+def stages(names: Sequence[str], settings: StageSettings, log: Log) -> Iterator[Host]:
+    """Stages side by side; on the way out what is in hand ends within the grace time."""
+    host = Host([find(name) for name in names], settings, log=log)
+    host.start()
+    try:
+        yield host
+    finally:
+        host.drain()
+
+
+@contextmanager
+def everything(
+    gateway_settings: GatewaySettings, stage_settings: StageSettings, *, host: str, port: int
+) -> Iterator[Server]:
+    """The whole product. Stops in the order of the flow: no new requests, no new work, the rest."""
+    with ExitStack() as parts:
+        log = parts.enter_context(bus(gateway_settings))
+        parts.enter_context(projector(gateway_settings, log))
+        parts.enter_context(stages(STAGES, stage_settings, log))
+        yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))
+
+
+def quiet_logs(settings: BusSettings, path: str | None) -> None:
+    """Configure logging; a path keeps the log out of a terminal that shows progress."""
+    logging.captureWarnings(True)
+    logs.configure(settings.log_format, settings.log_level, path=path)

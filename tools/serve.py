@@ -1,0 +1,132 @@
+"""Commands that run until they are told to stop: the whole product, or one part of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.panel import Panel
+
+from gateway.settings import GatewaySettings
+from processors.settings import StageSettings
+from schemas.work import STAGES
+from tools import product
+from topics import logs
+from topics.settings import BusSettings
+
+_console = Console(stderr=True)
+
+
+def run_everything(*, host: str, port: int, data: Path | None) -> None:
+    """`melisma up`: everything in one process until Ctrl-C or SIGTERM."""
+    with _stoppable() as stop:
+        gateway_settings, stage_settings = settings_for(data)
+        _configure(gateway_settings)
+        with product.everything(gateway_settings, stage_settings, host=host, port=port) as server:
+            _say_up(server.url, gateway_settings)
+            stop.wait()
+            _console.print("[dim]stopping; what is in hand is finished or handed over …[/]")
+
+
+def run_worker(names: Sequence[str], *, data: Path | None) -> None:
+    """`melisma worker`: some stages until Ctrl-C or SIGTERM."""
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        fail(f"there is no stage '{unknown[0]}'; the stages are {', '.join(STAGES)}")
+    with _stoppable() as stop:
+        _, settings = settings_for(data)
+        _configure(settings.bus)
+        with product.bus(settings.bus) as log, product.stages(names or STAGES, settings, log):
+            stop.wait()
+
+
+def run_gateway(*, host: str, port: int, data: Path | None) -> None:
+    """`melisma gateway`: the REST API until Ctrl-C or SIGTERM."""
+    with _stoppable() as stop:
+        settings, _ = settings_for(data)
+        _configure(settings)
+        with (
+            product.bus(settings) as log,
+            product.gateway(settings, log, host=host, port=port) as server,
+        ):
+            _console.print(f"the gateway listens on [bold]{server.url}[/]")
+            stop.wait()
+
+
+def run_projector(*, data: Path | None) -> None:
+    """`melisma projector`: the projector until Ctrl-C or SIGTERM."""
+    with _stoppable() as stop:
+        settings, _ = settings_for(data)
+        _configure(settings)
+        with product.bus(settings) as log, product.projector(settings, log) as over:
+            while not stop.wait(0.5):
+                if over.is_set():
+                    fail("the projector stopped by itself; the log says why")
+
+
+def settings_for(data: Path | None) -> tuple[GatewaySettings, StageSettings]:
+    """The settings from the environment and ``.env``, with ``--data`` over both."""
+    chosen: dict[str, Any] = {} if data is None else {"data_dir": data}
+    try:
+        gateway_settings = GatewaySettings(**chosen)
+        return gateway_settings, StageSettings(bus=BusSettings(**chosen))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in wrong["loc"]).upper()
+        fail(f"the setting {name} is not valid: {wrong['msg']}; see .env.example")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong in one line and leave with status 1."""
+    _console.print(f"[red]melisma:[/] {message}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _configure(settings: BusSettings) -> None:
+    logs.configure(settings.log_format, settings.log_level)
+
+
+def _say_up(url: str, settings: BusSettings) -> None:
+    _console.print(
+        Panel.fit(
+            f"[bold]{url}[/]\n"
+            f"docs     {url}/docs\n"
+            f"health   {url}/readyz\n"
+            f"data     {settings.data_dir.resolve()}\n\n"
+            "[dim]Ctrl-C stops; a second one at once[/]",
+            title="Melisma is up",
+        )
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set. A second signal ends the process there and then:
+    nothing accepted is lost by it, the next start goes on where this one was.
+    """
+    stop = threading.Event()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    except OSError as error:
+        print(f"melisma: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
