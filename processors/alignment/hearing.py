@@ -24,6 +24,7 @@ _STATES = 3  # emitting states a phone
 _FLOOR = -20.0  # nats: no single frame may outweigh the rest of a word
 _GAP_COST = 5.0  # nats a frame for leaving full-voiced singing outside of all words
 _PAUSE_COST = 8.0  # the same inside a line, where ad-libs are rarer
+_WAIT_COST = 0.5  # nats a frame of any pause inside a line, so that no word waits for a far noise
 _QUIET_COST = 2.0  # nats a frame for a sound where nobody sings
 # Sung frames score −1.8 to −2.5 against the best phone when aligned right, so a word explains
 # singing better than a gap does, and a wrong word (below −5) does not.
@@ -99,7 +100,8 @@ class Acoustics:
         voice = self.hearing.voice[window]
         sounds = pooled(self.phones[window] - _QUIET_COST * (1 - voice)[:, None])
         voiced = pooled(voice)[:, None]
-        rests = np.concatenate([-_PAUSE_COST * voiced, -_GAP_COST * voiced], axis=1)
+        pauses = -_WAIT_COST * POOL - _PAUSE_COST * voiced
+        rests = np.concatenate([pauses, -_GAP_COST * voiced], axis=1)
         # pauses and gaps are two more columns behind the 42 phones
         column = np.where(owner >= 0, owner, np.where(gap, 43, 42))
         return np.concatenate([sounds, rests], axis=1).astype(np.float32)[:, column]
@@ -123,7 +125,7 @@ class Acoustics:
         relative = np.maximum(raw - self.best[window, None], _FLOOR)
         scores[:, sounds] = relative - _QUIET_COST * (1 - voice)[:, None]
         out = scores[:, column]
-        out[:, (owner < 0) & ~gap] = -_PAUSE_COST * voice[:, None]
+        out[:, (owner < 0) & ~gap] = -_WAIT_COST - _PAUSE_COST * voice[:, None]
         out[:, (owner < 0) & gap] = -_GAP_COST * voice[:, None]
         return out
 

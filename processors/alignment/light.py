@@ -120,6 +120,7 @@ class LightAligner:
                 for section in cut
                 for number in section.words
             },
+            [at for at, line in enumerate(lines) for _ in line],
             hearing.activity,
         )
         return _shaped(placed, lines)

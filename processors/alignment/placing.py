@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from processors.alignment.aligner import LyricWord, Placement
 from processors.alignment.sections import is_fixed
@@ -16,6 +17,7 @@ SHORTEST_MS = 60
 _SILENT = 0.25
 """A word sung for less than a quarter of its time isn't there: the stem contradicts the aligner."""
 
+_SUNG = 0.5  # the share of a room that must be sung before unheard words may share it
 _FIT_MIDDLE, _FIT_SLOPE = -4.0, 1.0
 _INTERPOLATED = 0.3
 """Confidence of a word that only its neighbours place."""
@@ -35,12 +37,14 @@ def place(
     spots: Mapping[int, Spot],
     unsayable: Mapping[int, str],
     rooms: Mapping[int, tuple[int, int]],
+    line_of: Sequence[int],
     activity: Activity,
 ) -> list[Placement]:
     """One placement a word.
 
     ``spots``: what was heard; ``unsayable``: words without a pronunciation and why; ``rooms``: the
-    stretch ``[start_ms, end_ms)`` between locked words that each unlocked word must stay in.
+    stretch ``[start_ms, end_ms)`` between locked words that each unlocked word must stay in;
+    ``line_of``: the line of each word.
     """
     placed: list[Placement | None] = []
     for number, word in enumerate(words):
@@ -49,7 +53,7 @@ def place(
             if is_fixed(word)
             else _heard(spots.get(number), rooms[number], activity)
         )
-    return _fill(words, placed, unsayable, rooms, activity)
+    return _fill(words, placed, unsayable, rooms, line_of, activity)
 
 
 def _heard(spot: Spot | None, room: tuple[int, int], activity: Activity) -> Placement | None:
@@ -74,66 +78,60 @@ def _fill(
     placed: Sequence[Placement | None],
     unsayable: Mapping[int, str],
     rooms: Mapping[int, tuple[int, int]],
+    line_of: Sequence[int],
     activity: Activity,
 ) -> list[Placement]:
     """Words that weren't heard share the sung time between their neighbours, if there is any."""
-    result = list(placed)
+    result: list[Placement] = []
     number = 0
     while number < len(words):
-        if result[number] is not None:
+        known = placed[number]
+        if known is not None:
+            result.append(known)
             number += 1
             continue
-        end = number
-        while end < len(words) and result[end] is None and rooms[end] == rooms[number]:
-            end += 1
-        for at, placement in _between(number, end, words, result, unsayable, rooms, activity):
-            result[at] = placement
-        number = end
-    return [placement for placement in result if placement is not None]
+        stop = number + 1
+        while stop < len(words) and placed[stop] is None and line_of[stop] == line_of[number]:
+            stop += 1
+        missing = range(number, stop)
+        singable = [n for n in missing if any(map(str.isalnum, words[n].text))]
+        shares = _shares(len(singable), _around(placed, line_of, missing), activity)
+        for n in missing:
+            if shares and n in singable:
+                start, end = shares[singable.index(n)]
+                result.append(Placement(start, end, _INTERPOLATED, "interpolated"))
+            else:
+                why = unsayable.get(n, "it wasn't heard in the vocals between its neighbours")
+                result.append(Placement(None, None, 0.0, "aligned", why))
+        number = stop
+    return result
 
 
-def _between(
-    first: int,
-    stop: int,
-    words: Sequence[LyricWord],
-    result: Sequence[Placement | None],
-    unsayable: Mapping[int, str],
-    rooms: Mapping[int, tuple[int, int]],
-    activity: Activity,
-) -> list[tuple[int, Placement]]:
-    singable = [n for n in range(first, stop) if any(map(str.isalnum, words[n].text))]
-    filled = [(n, _unplaced(unsayable.get(n))) for n in range(first, stop) if n not in singable]
-    before = next(
-        (p.end_ms for p in reversed(result[:first]) if p is not None and p.end_ms is not None), None
-    )
-    after = next(
-        (p.start_ms for p in result[stop:] if p is not None and p.start_ms is not None), None
-    )
-    low, high = rooms[first]
-    low, high = (
-        max(low, before if before is not None else low),
-        min(high, after if after is not None else high),
-    )
-    neighbours = before is not None and after is not None
-    fits = (
-        neighbours
-        and len(singable) * SHORTEST_MS <= high - low <= len(singable) * _LONGEST_SHARE_MS
-        and activity.share(low, high) >= 0.5
-    )
-    for i, n in enumerate(singable):
-        if fits:
-            start = low + (high - low) * i // len(singable)
-            end = low + (high - low) * (i + 1) // len(singable)
-            filled.append((n, Placement(start, end, _INTERPOLATED, "interpolated")))
-        else:
-            why = unsayable.get(n) or "it wasn't heard in the vocals where the lyrics have it"
-            filled.append((n, _unplaced(why)))
-    return filled
+def _around(
+    placed: Sequence[Placement | None], line_of: Sequence[int], missing: range
+) -> tuple[int, int] | None:
+    """From the word before to the word after, if both are placed and of the same line.
+
+    Beyond a line's end lies a break of unknown length, and a line that wasn't heard at all may not
+    be sung in this recording.
+    """
+    first, stop = missing.start, missing.stop
+    if first == 0 or stop >= len(placed):
+        return None
+    before, after = placed[first - 1], placed[stop]
+    if not line_of[first - 1] == line_of[first] == line_of[stop] or before is None or after is None:
+        return None
+    if before.end_ms is None or after.start_ms is None:
+        return None
+    return before.end_ms, after.start_ms
 
 
-_LONGEST_SHARE_MS = 1500
-"""Words that share more than this each are no neighbours' business: they may be anywhere in it."""
-
-
-def _unplaced(why: str | None) -> Placement:
-    return Placement(None, None, 0.0, "aligned", why or "it wasn't heard in the vocals")
+def _shares(count: int, room: tuple[int, int] | None, activity: Activity) -> list[tuple[int, int]]:
+    """The room in equal parts; nothing when it is too short or isn't sung."""
+    if room is None or count == 0:
+        return []
+    start, end = room
+    if end - start < count * SHORTEST_MS or activity.share(start, end) < _SUNG:
+        return []
+    edges = [start + (end - start) * i // count for i in range(count + 1)]
+    return list(pairwise(edges))
