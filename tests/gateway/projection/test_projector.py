@@ -160,7 +160,7 @@ class TestRun:
     ) -> None:
         envelopes = [*published("trk_1", "job_1").envelopes, *published("trk_2", "job_2").envelopes]
         write(log, envelopes)
-        victim = multiprocessing.get_context("fork").Process(
+        victim = multiprocessing.get_context("spawn").Process(
             target=_project_and_die, args=(tmp_path,)
         )
         victim.start()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -35,29 +34,37 @@ class TestSqlite(ProjectionStoreContract):
     pass
 
 
-def _write_for_ever(path: Path, applied: int) -> None:
+def _write_for_ever(path: Path, applied: Connection) -> None:
     store = SqliteStore(path)
-    with os.fdopen(applied, "wb", buffering=0) as pipe:
-        for number in range(1_000_000):
-            store.apply([counted(number)])
-            pipe.write(b".")
+    for number in range(1_000_000):
+        store.apply([counted(number)])
+        applied.send_bytes(b".")
+
+
+def _left(pipe: Connection) -> int:
+    """How many messages were sent before the other end died."""
+    count = 0
+    while True:
+        try:
+            pipe.recv_bytes()
+        except EOFError:
+            return count
+        count += 1
 
 
 class TestFile:
     def test_what_was_applied_survives_a_kill(self, path: Path) -> None:
-        read, write = os.pipe()
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context("spawn")
+        read, write = context.Pipe(duplex=False)
         writer = context.Process(target=_write_for_ever, args=(path, write))
         writer.start()
-        os.close(write)
-        with os.fdopen(read, "rb", buffering=0) as pipe:
-            applied = 0
-            while applied < 25:
-                applied += len(pipe.read(1))
-            assert writer.pid is not None
-            os.kill(writer.pid, signal.SIGKILL)
-            writer.join()
-            applied += len(pipe.read())
+        write.close()
+        for _ in range(25):
+            read.recv_bytes()
+        writer.kill()
+        writer.join()
+        applied = 25 + _left(read)
+        read.close()
         store = SqliteStore(path)
         # The one in flight may have made it to the file without being reported.
         assert store.sequence() in (applied, applied + 1)

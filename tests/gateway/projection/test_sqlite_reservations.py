@@ -52,7 +52,7 @@ def _race(
 
 class TestFile:
     def test_two_processes_share_versions_and_keys(self, path: Path) -> None:
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context("spawn")
         barrier, results = context.Barrier(2), context.SimpleQueue()
         racers = [
             context.Process(target=_race, args=(path, name, barrier, results)) for name in "ab"
