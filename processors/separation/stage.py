@@ -6,6 +6,7 @@ decoded, or is not what the client promised, is refused here by name.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from processors.audio.decoding import decode
@@ -86,7 +87,9 @@ def _decoded(path: Path, task: Task) -> Audio:
         raise Reject(refusal.code, refusal.message) from refusal
 
 
+@cache
 def _separator() -> Separator:
+    """Held by the child process from one song to the next."""
     from processors.separation.light import LightSeparator
 
     return LightSeparator()
