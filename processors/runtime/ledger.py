@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from processors.runtime import metrics
 from processors.runtime.endings import Settled
@@ -47,6 +47,11 @@ class Ledger:
         """Commit this with the next transaction."""
         self._open.append(settled)
 
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """These went to another worker: whatever is settled of them is its affair now."""
+        self._open = [one for one in self._open if one.tp not in partitions]
+        self._in_doubt = [one for one in self._in_doubt if one.tp not in partitions]
+
     def commit(self, consumer: Consumer) -> Sequence[Settled]:
         """Commit what is settled. Returns what was dropped because its partition was fenced off.
 
@@ -60,9 +65,11 @@ class Ledger:
             self._resolve_doubt(consumer)
             while self._open:
                 batch = self._owned(consumer, self._open[:_BATCH])
-                if batch:
-                    fenced += self._write(consumer, batch)
+                refused = self._write(consumer, batch) if batch else []
                 del self._open[:_BATCH]
+                # Nothing behind a refused record of its partition: the offset would pass it by.
+                self.forget({one.tp for one in refused})
+                fenced += refused
         except LogError as error:
             doubtful = isinstance(error, Doubtful)
             metrics.COMMITS.labels(self._stage, "doubtful" if doubtful else "failed").inc()
@@ -89,15 +96,17 @@ class Ledger:
         return [one for one in batch if one.tp in owned]
 
     def _write(self, consumer: Consumer, batch: Sequence[Settled]) -> list[Settled]:
-        """One transaction; where it is fenced, one a record, to find out whose fault it is."""
+        """One transaction; where it is fenced, one a partition, to find out which is at fault."""
         try:
             self._transact(consumer, batch)
         except Fenced as error:
             metrics.COMMITS.labels(self._stage, "fenced").inc()
             _log.warning("a commit was fenced off", stage=self._stage, error=str(error))
-            if len(batch) == 1:
+            partitions = dict.fromkeys(one.tp for one in batch)
+            if len(partitions) == 1:
                 return list(batch)
-            return [one for single in batch for one in self._write(consumer, (single,))]
+            parts = [[one for one in batch if one.tp == tp] for tp in partitions]
+            return [refused for part in parts for refused in self._write(consumer, part)]
         metrics.COMMITS.labels(self._stage, "committed").inc()
         for one in batch:
             if one.ending:

@@ -111,8 +111,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop still turns or is about to."""
-        return self._thread.is_alive()
+        """Whether the loop still turns and means to."""
+        return self._thread.is_alive() and not self._reason
 
     def standing(self) -> Standing:
         """How it stands now."""
@@ -228,6 +228,7 @@ class Worker:
         # Still ours until this returns: commit what is done, then let go.
         self._hear()
         self._commit()
+        self._ledger.forget(partitions)
         self._lanes.revoked(partitions)
         self._logger.info("partitions revoked", partitions=_listed(partitions))
 
