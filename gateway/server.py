@@ -21,11 +21,12 @@ _START_TIMEOUT_S = 15.0
 class Server:
     """A gateway that listens. `stop` (or the end of a ``with``) ends streams and requests."""
 
-    def __init__(self, services: Services, *, host: str, port: int) -> None:
+    def __init__(self, services: Services, listener: socket.socket) -> None:
         self._changes = services.changes
-        self._socket = _listen(host, port)
-        self.host: str = host
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = listener
+        address = listener.getsockname()
+        self.host: str = address[0]
+        self.port: int = address[1]
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 create_app(services),
@@ -87,10 +88,14 @@ def serve(services: Services, host: str = "127.0.0.1", port: int = 8080) -> Serv
     Raises OSError with a clear message when the address cannot be had. Only the loopback address
     is listened on unless ``host`` says otherwise.
     """
-    return Server(services, host=host, port=port).start()
+    return Server(services, listen(host, port)).start()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, so that its port is known before anything is served.
+
+    Raises OSError with a clear message when the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:

@@ -1,4 +1,7 @@
-"""The ``melisma`` command. Each command imports what it needs when it runs, so that help is quick."""
+"""The ``melisma`` command.
+
+Each command imports what it needs when it runs, so that help is quick.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ app = typer.Typer(
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the log, the artifacts and the projection.", metavar="DIR"),
+    typer.Option("--data", metavar="DIR", help="Folder of log, artifacts and projection."),
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
 HostName = Annotated[str, typer.Option("--host", help="Address to listen on.")]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from gateway.projection.projector import Projector
-from gateway.projection.sqlite import SqliteProjection
+from gateway.projection.sqlite import SqliteStore
 from gateway.projection.sqlite_reservations import SqliteReservations
 from gateway.server import Server, listen
 from gateway.services import Services
@@ -39,9 +38,7 @@ def bus(settings: BusSettings) -> Iterator[Log]:
 
 
 @contextmanager
-def gateway(
-    settings: GatewaySettings, log: Log, *, host: str, port: int
-) -> Iterator[Server]:
+def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Iterator[Server]:
     """The REST gateway, listening. Signed URLs begin with its own address unless a setting says
     under which one clients reach it.
     """
@@ -52,7 +49,7 @@ def gateway(
             shown = f"[{host}]" if ":" in host else host
             address = f"http://{shown}:{listener.getsockname()[1]}"
             settings = settings.model_copy(update={"public_base_url": address})
-        store = SqliteProjection(settings.data_dir / "projection.db")
+        store = SqliteStore(settings.data_dir / "projection.db")
         parts.callback(store.close)
         reservations = SqliteReservations(settings.data_dir / "gateway.db")
         parts.callback(reservations.close)
@@ -70,7 +67,7 @@ def gateway(
 @contextmanager
 def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
     """The projector in a thread; the event is set when it ends by itself, which is a failure."""
-    store = SqliteProjection(settings.data_dir / "projection.db")
+    store = SqliteStore(settings.data_dir / "projection.db")
     project = Projector(log, settings.codec(), store, monotonic=time.monotonic)
     stop, over = threading.Event(), threading.Event()
 
@@ -113,9 +110,3 @@ def everything(
         parts.enter_context(projector(gateway_settings, log))
         parts.enter_context(stages(STAGES, stage_settings, log))
         yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))
-
-
-def quiet_logs(settings: BusSettings, path: str | None) -> None:
-    """Configure logging; a path keeps the log out of a terminal that shows progress."""
-    logging.captureWarnings(True)
-    logs.configure(settings.log_format, settings.log_level, path=path)

@@ -50,7 +50,7 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
         if not lines:
             raise Reject(
                 "nothing_heard",
-                "no words were heard in the vocals; give the lyrics, or check that the song is sung",
+                "no words were heard in the vocals; give the lyrics, or check that it is sung",
             )
         lyrics = to_lyrics(lines, work.language or "en")
         path = folder / "transcript.json"
