@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class SqliteFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _told(path, "opened"):
             self._writer = self._connect()
+            _use_wal(self._writer)
             self._writer.executescript(f"BEGIN IMMEDIATE;\n{schema}\nCOMMIT;")
 
     @contextmanager
@@ -88,11 +90,27 @@ class SqliteFile:
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
         # FULL: the projector commits its offsets after its write here, and an offset must never
         # survive a power cut that the write did not.
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Put the file in WAL mode, which it then keeps.
+
+    Unlike every other statement this one does not wait for its turn: of processes that open a new
+    file together all but one are refused at once.
+    """
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from gateway.projection.sqlite import SqliteStore
 from gateway.projection.store import ProjectionStore, StoreError
 from tests.gateway.projection.contract import ProjectionStoreContract, counted, published
 from tests.gateway.projection.histories import TENANT
+from tests.gateway.projection.reservations_contract import at_once
 
 
 @pytest.fixture
@@ -86,6 +87,16 @@ class TestFile:
         job = store.job(TENANT, "job_1")
         assert job is not None
         assert job.state == "succeeded"
+
+    def test_a_new_file_may_be_opened_by_many_at_once(self, tmp_path: Path) -> None:
+        opened: list[SqliteStore] = []
+        for turn in range(5):
+            path = tmp_path / f"{turn}.db"
+            at_once(6, lambda _, path=path: opened.append(SqliteStore(path)))  # type: ignore[misc]
+        assert len(opened) == 30
+        for store in opened:
+            store.check()
+            store.close()
 
     def test_closing_wakes_the_waiting(self, store: ProjectionStore) -> None:
         after = store.sequence()

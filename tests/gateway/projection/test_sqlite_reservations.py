@@ -38,7 +38,7 @@ def _race(
     path: Path, name: str, barrier: Barrier, results: SimpleQueue[tuple[list[int], list[str]]]
 ) -> None:
     rows = SqliteReservations(path)
-    barrier.wait()
+    barrier.wait(60)  # a racer that died is a failure, not a wait for ever
     versions: list[int] = []
     won: list[str] = []
     for turn in range(TURNS):
@@ -59,9 +59,10 @@ class TestFile:
         ]
         for racer in racers:
             racer.start()
-        outcomes = [results.get() for _ in racers]
         for racer in racers:
             racer.join()
+        assert [racer.exitcode for racer in racers] == [0, 0]
+        outcomes = [results.get() for _ in racers]
         versions = [number for given, _ in outcomes for number in given]
         assert sorted(versions) == list(range(1, 2 * TURNS + 1))
         won = [key for _, keys in outcomes for key in keys]
