@@ -1,0 +1,43 @@
+"""Every setting is documented where people look for it, with the default that it has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from gateway.settings import GatewaySettings
+from processors.settings import StageSettings
+from topics.settings import BusSettings
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+CLASSES: tuple[type[BaseSettings], ...] = (BusSettings, GatewaySettings, StageSettings)
+
+
+def documented() -> dict[str, str]:
+    return dict(re.findall(r"^#([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE.read_text("utf-8"), re.MULTILINE))
+
+
+def fields() -> set[str]:
+    return {name.upper() for kind in CLASSES for name in kind.model_fields} - {"BUS"}
+
+
+def test_the_example_names_every_setting_and_no_other() -> None:
+    assert set(documented()) == fields()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_example_shows_the_defaults_and_explains_them(kind: type[BaseSettings]) -> None:
+    shown = documented()
+    for name, field in kind.model_fields.items():
+        if name == "bus":
+            continue
+        assert field.description, f"{name} has no description"
+        if field.default is PydanticUndefined:  # made anew in each process
+            continue
+        default = field.default
+        text = str(default).lower() if isinstance(default, bool) else "" if default == () else str(default)
+        assert shown[name.upper()] in (text, str(default)), name
