@@ -34,6 +34,7 @@ def run_everything(*, host: str, port: int, data: Path | None) -> None:
         _configure(gateway_settings)
         with product.everything(gateway_settings, stage_settings, host=host, port=port) as server:
             _say_up(server.url, gateway_settings)
+            _tell_programs(server.url)
             stop.wait()
             _console.print("[dim]stopping; what is in hand is finished or handed over …[/]")
 
@@ -60,6 +61,7 @@ def run_gateway(*, host: str, port: int, data: Path | None) -> None:
             product.gateway(settings, log, host=host, port=port) as server,
         ):
             _console.print(f"the gateway listens on [bold]{server.url}[/]")
+            _tell_programs(server.url)
             stop.wait()
 
 
@@ -107,6 +109,12 @@ def _say_up(url: str, settings: BusSettings) -> None:
             title="Melisma is up",
         )
     )
+
+
+def _tell_programs(url: str) -> None:
+    """One line on stdout where that is not a terminal: who started ``--port 0`` reads it there."""
+    if not sys.stdout.isatty():
+        print(url, flush=True)
 
 
 @contextmanager
