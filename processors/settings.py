@@ -83,11 +83,6 @@ class StageSettings(BaseSettings):
         return self.slots.get(stage, declared)
 
     @property
-    def longest_seconds(self) -> float:
-        """Length that the limits of a step assume until the step says how long its material is."""
-        return self.max_song_seconds
-
-    @property
     def decoder(self) -> str:
         """Versions of what turns files into samples: another one may read other samples."""
         parts = ("imageio-ffmpeg", "soundfile", "soxr")

@@ -28,6 +28,9 @@ from schemas.events import StepProgressed
 from topics import logs, trace
 from topics.log import TopicPartition
 
+_GONE_S = 10.0
+"""A killed process that is not gone by then hangs in the kernel, and waiting does not help."""
+
 _log = logs.get(__name__)
 
 
@@ -65,7 +68,6 @@ class Attendance:
     def begin(self, slot: Slot, tp: TopicPartition, work: Input, span: str) -> Hand:
         """Begin a try."""
         now_s = self._clock.monotonic_s()
-        length_s = work.job.length_s if work.job else 0.0
         hand = Hand(
             tp=tp,
             work=work,
@@ -76,7 +78,8 @@ class Attendance:
                 try_number=work.turn.try_number,
                 worker=self._settings.worker_name,
                 sla=self._stage.sla,
-                length_s=length_s or self._settings.longest_seconds,
+                # 0 until the step says more: what hangs before it knows is found out soonest.
+                length_s=work.job.length_s if work.job else 0.0,
                 began_s=now_s,
                 sequence=first_sequence(work.record.timestamp_ms, self._clock.wall_ms()),
                 heartbeat_s=self._settings.heartbeat_seconds,
@@ -189,6 +192,7 @@ class Attendance:
             slot.kill()
 
     def close(self) -> None:
-        """Wait until every child is gone."""
+        """Wait until every child is gone, or cannot be waited for."""
         for slot in self._slots:
-            slot.join()
+            if not slot.join(_GONE_S):
+                _log.error("a killed child process does not go", child=slot.pid)

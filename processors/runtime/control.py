@@ -85,7 +85,7 @@ class Control:
         self._over.set()
         self._reader.wake()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(2 * _POLL_S + _AGAIN_S)
         self._reader.close()
 
     def _follow(self) -> None:

@@ -150,7 +150,7 @@ class Endings:
                 "stage": stage.name,
                 "try_number": turn.try_number,
                 "code": failure.code,
-                "message": f"{stage.name}: {failure.message}",
+                "message": _by(stage, failure.message),
             }
             step = StepFailed(**about, retry_after_ms=retry_after_ms)  # type: ignore[arg-type]
             part = f"{self._attempt(work)}, try {turn.try_number}"
@@ -190,6 +190,11 @@ class Endings:
                 part=part,
             )
         )
+
+
+def _by(stage: Stage, message: str) -> str:
+    said = f"{stage.name}: "
+    return message if message.startswith(said) else said + message
 
 
 def _settled(record: Record, ending: Ending | None, outgoing: tuple[Outgoing, ...]) -> Settled:

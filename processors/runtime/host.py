@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from processors.runtime.worker import State, Worker
 from processors.settings import StageSettings
 from topics import logs
 from topics.log import Log, LogError
+
+_CLOSING_S = 20.0  # for the last commit, killing the children and leaving the group
 
 _logger = logs.get(__name__)
 
@@ -95,8 +98,10 @@ class Host:
         grace = self._settings.drain_seconds if grace_s is None else grace_s
         for worker in self._workers.values():
             worker.drain(grace)
-        for worker in self._workers.values():
-            worker.join()
+        deadline_s = time.monotonic() + grace + _CLOSING_S  # one for all: waits don't add up
+        for name, worker in self._workers.items():
+            if not worker.join(max(deadline_s - time.monotonic(), 0.0)):
+                _logger.error("a stage does not stop and is left behind", stage=name)
         if self._control is not None:
             self._control.stop()
             self._control = None

@@ -110,10 +110,9 @@ class Slot:
         self._child = None
         self.dying = False
 
-    def join(self) -> None:
-        """Wait until the child is reaped."""
-        if self._child is not None:
-            self._child.join()
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the child is reaped. False when it is not in time."""
+        return self._child is None or self._child.join(timeout_s)
 
     def _heard(self, message: Message | Ended) -> None:
         self._post(Heard(self, message))
@@ -133,6 +132,7 @@ class _Child:
                 self._process = subprocess.Popen(
                     [
                         sys.executable,
+                        "-P",  # not what happens to lie in the working directory
                         "-m",
                         "processors.runtime.child",
                         str(theirs.fileno()),
@@ -170,9 +170,10 @@ class _Child:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.pid, signal.SIGKILL)
 
-    def join(self) -> None:
+    def join(self, timeout_s: float) -> bool:
         """Wait for the listening thread, which ends behind the child."""
-        self._thread.join()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _listen(self) -> None:
         try:

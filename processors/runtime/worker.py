@@ -100,10 +100,11 @@ class Worker:
         self._deadline_s = self._clock.monotonic_s() + grace_s
         self._wake()
 
-    def join(self) -> None:
-        """Wait until the worker has stopped."""
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the worker has stopped. False when it has not in time."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def wake(self) -> None:
         """Look again: a verdict or the time has changed."""

@@ -42,11 +42,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def settings_in(folder: Path, **changes: Any) -> StageSettings:
+def settings_in(folder: Path, level: str = "DEBUG", **changes: Any) -> StageSettings:
     """Settings whose everything lies in the folder."""
     no_file: dict[str, Any] = {"_env_file": None}
     values: dict[str, Any] = {
-        "bus": BusSettings(**no_file, data_dir=folder / "data", log_level="DEBUG"),
+        "bus": BusSettings(**no_file, data_dir=folder / "data", log_level=level),
         "scratch_dir": folder / "scratch",
         "worker_name": "rig",
     }

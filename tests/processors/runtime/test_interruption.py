@@ -175,6 +175,18 @@ def test_kill_9_of_the_host_in_mid_work_loses_and_doubles_nothing(rig: Rig, tmp_
 
 
 @pytest.mark.faults
+def test_a_child_that_hears_nothing_goes_with_its_host_too(rig: Rig, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    rig.request("a", "grandchild", note=str(note), deaf="yes")
+    host = host_process(tmp_path, "one")
+    try:
+        pids = noted(note, 2)
+    finally:
+        kill_9(host)
+    until(lambda: not any(map(is_running, pids)), "child and grandchild go with the host")
+
+
+@pytest.mark.faults
 def test_results_are_taken_over_from_a_killed_holder(rig: Rig, tmp_path: Path) -> None:
     count = tmp_path / "count"
     rig.request("a", "stored", count=str(count), seconds="600")
