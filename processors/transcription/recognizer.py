@@ -1,0 +1,58 @@
+"""What a recognizer gives: the lines that were heard, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from processors.audio.samples import Audio
+
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done, 0 to 1, from the calling thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedWord:
+    """A heard word, where it was heard, and how sure the recognizer is, 0 to 1."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedLine:
+    """Words sung in one breath."""
+
+    words: tuple[RecognizedWord, ...]
+
+
+class LanguageNotRecognized(ValueError):
+    """This backend doesn't know the song's language."""
+
+    code = "language_not_recognized"
+
+
+class Recognizer(Protocol):
+    """Writes down what a vocal stem sings."""
+
+    @property
+    def name(self) -> str:
+        """Backend name, as karaoke-json's ``source`` shows it."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Model name and version, as karaoke-json's ``source`` shows it."""
+        ...
+
+    def transcribe(
+        self, vocals: Audio, language: str | None, progress: Progress
+    ) -> list[RecognizedLine]:
+        """The sung lines in order; none when nothing was understood.
+
+        ``language`` is a BCP-47 tag, None when nobody said it. Raises ``LanguageNotRecognized``.
+        """
+        ...
