@@ -44,7 +44,7 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
     def transcribe(folder: Path) -> Made:
         audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
         try:
-            lines = recognizer.transcribe(audio, work.language or "en", task.progress)
+            lines = recognizer.transcribe(audio, work.language or None, task.progress)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_transcribe"), str(refusal)) from refusal
         if not lines:
