@@ -7,14 +7,11 @@ import socket
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topics.settings import BusSettings
-
-BackendChoice = Literal["auto", "light", "full"]
 
 
 class StageSettings(BaseSettings):
@@ -23,16 +20,6 @@ class StageSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     bus: BusSettings = Field(default_factory=BusSettings)
-
-    separation_backend: BackendChoice = Field(
-        default="auto", description="Who separates; auto takes the best one that is installed."
-    )
-    transcription_backend: BackendChoice = Field(
-        default="auto", description="Who transcribes; auto takes the best one that is installed."
-    )
-    alignment_backend: BackendChoice = Field(
-        default="auto", description="Who aligns; auto takes the best one that is installed."
-    )
 
     max_song_seconds: PositiveFloat = Field(
         default=900.0, description="Longest song that is accepted."
