@@ -143,6 +143,9 @@ def _stored(event: Asked, task: Task) -> bool:
         with Path(event.work.options["count"]).open("a") as file:
             file.write("made\n")
         time.sleep(float(event.work.options.get("seconds", "0")))
+        gate = event.work.options.get("gate")
+        while gate and not Path(gate).exists():
+            time.sleep(0.01)
         path = folder / "out.bin"
         path.write_bytes(b"result")
         return Made((MadeFile("out", path, "application/octet-stream"),))

@@ -218,17 +218,26 @@ def test_the_same_work_at_the_same_time_is_done_once(rig: Rig, tmp_path: Path) -
 
 def test_a_lost_partition_drops_the_commit_but_not_the_result(rig: Rig, tmp_path: Path) -> None:
     """A second worker joins in mid-work and gets partitions of the first."""
-    count = tmp_path / "count"
-    jobs = [f"job-{n}" for n in range(8)]  # over all four partitions
+    count, gate = tmp_path / "count", tmp_path / "gate"
+    jobs = [f"job-{n}" for n in range(8)]
     for job in jobs:
-        rig.request(job, "stored", count=str(count), seconds="0.5", song=job)
+        rig.request(job, "stored", count=str(count), gate=str(gate), song=job)
+    partitions = {record.partition for record in rig.records("import-requested")}
+    assert len(partitions) == 4
     with rig.host(slots={"trial": 4}):
-        until(count.exists, "the work begins")
-        with rig.host(worker_name="other"):
-            rig.wait_for("separated", len(jobs))
+        until(
+            lambda: count.exists() and len(count.read_text().splitlines()) == 4,
+            "work on every partition",
+        )
+        with rig.host(worker_name="other", slots={"trial": 4}) as other:
+            until(lambda: other.health()["trial"].in_work, "work on what the first has lost")
+            gate.touch()
+            made = rig.wait_for("separated", len(jobs))
             until(lambda: rig.committed("trial") == len(jobs), "every offset")
     assert sorted(done_jobs(rig)) == jobs
-    assert len(count.read_text().splitlines()) == len(jobs)
+    assert sorted(count.read_text().splitlines()) == ["made"] * len(jobs)
+    # The new owner waited for the first one's result and adopted it.
+    assert any(one.event.reused for one in made if isinstance(one.event, Separated))
 
 
 def test_the_breaker_stops_a_stage_that_crashes_on_everything(rig: Rig) -> None:

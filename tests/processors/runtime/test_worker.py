@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from schemas.events import JobFailed, Separated, StepFailed
 from tests.processors.runtime import stages
@@ -224,7 +225,13 @@ def test_poison_among_the_waiting(rig: Rig) -> None:
     assert headers(dead)["melisma.error.topic"] == b"trial.retry.5s"
 
 
-def test_a_stale_attempt_is_dropped(rig: Rig) -> None:
+def counted(ending: str) -> float:
+    labels = {"stage": "trial", "ending": ending}
+    return REGISTRY.get_sample_value("melisma_stage_records_total", labels) or 0.0
+
+
+def test_a_stale_attempt_is_dropped_and_counted(rig: Rig) -> None:
+    before = counted("stale")
     rig.request("a", attempt=1)
     rig.retried("a", 2)
     rig.request("a", attempt=2)
@@ -234,6 +241,7 @@ def test_a_stale_attempt_is_dropped(rig: Rig) -> None:
     (made,) = rig.events("separated")
     assert isinstance(made.event, Separated)
     assert made.event.work.attempt == 2
+    assert counted("stale") == before + 1
 
 
 def test_a_canceled_job_is_not_begun_but_its_next_attempt_is(rig: Rig) -> None:
