@@ -12,14 +12,13 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import httpx
 
-Json = dict[str, Any]
+from gateway.client_calls import Backoff, Calls, Json, Refused, Unreachable, members
 
 UploadProgress = Callable[[int, int], None]
 """Called with bytes sent so far and bytes in all."""
@@ -29,45 +28,11 @@ JobProgress = Callable[[Json], None]
 
 ENDED = frozenset({"succeeded", "failed", "canceled"})
 
-_AWAY = frozenset({502, 503, 504})
 _CHUNK = 1024 * 1024
-
-
-class Refused(Exception):
-    """The gateway refused: the problem's members are here, ``code`` says which one it is."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status = status
-        self.problem = problem
-        self.code = str(problem.get("code", ""))
-        self.trace_id = str(problem.get("traceId", ""))
-        detail = problem.get("detail") or problem.get("title") or f"status {status}"
-        super().__init__(f"{detail} {problem.get('help', '')}".strip())
-
-
-class Unreachable(Exception):
-    """The gateway did not answer, however often it was asked."""
 
 
 class NotInTime(Exception):
     """The job did not end within the time it was given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait between tries, in seconds."""
-
-    initial_s: float = 0.2
-    factor: float = 1.6
-    maximum_s: float = 5.0
-    give_up_after_s: float = 60.0
-
-    def pauses(self, jitter: Callable[[], float]) -> Iterator[float]:
-        """Growing pauses, each shortened or lengthened by up to a fifth."""
-        pause = self.initial_s
-        while True:
-            yield pause * (0.8 + 0.4 * jitter())
-            pause = min(pause * self.factor, self.maximum_s)
 
 
 class Client:
@@ -85,13 +50,18 @@ class Client:
         jitter: Callable[[], float] = random.random,
         new_key: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=base_url.rstrip("/"),
-            headers={"X-Client-Id": client_id},
-            timeout=timeout_s,
-            trust_env=False,  # a proxy of the environment would change the client's address
+        self._calls = Calls(
+            httpx.Client(
+                base_url=base_url.rstrip("/"),
+                headers={"X-Client-Id": client_id},
+                timeout=timeout_s,
+                trust_env=False,  # a proxy of the environment would change the client's address
+            ),
+            backoff or Backoff(),
+            sleep=sleep,
+            clock=clock,
+            jitter=jitter,
         )
-        self._backoff = backoff or Backoff()
         self._sleep = sleep
         self._clock = clock
         self._jitter = jitter
@@ -209,7 +179,7 @@ class Client:
         query: dict[str, str | int] = {"format": format}
         if version is not None:
             query["version"] = version
-        return self._ask("GET", f"/v1/tracks/{track_id}/lyrics", params=query).text
+        return self._calls.ask("GET", f"/v1/tracks/{track_id}/lyrics", params=query).text
 
     def edit_lyrics(
         self,
@@ -222,7 +192,7 @@ class Client:
     ) -> Json:
         """Edit the newest ``version`` into a draft; with ``align`` its alignment starts at once."""
         body: Json = {"lyrics": lyrics} if lyrics is not None else {"edits": list(edits or ())}
-        answer = self._ask(
+        answer = self._calls.ask(
             "PATCH",
             f"/v1/tracks/{track_id}/lyrics",
             json=body,
@@ -252,7 +222,7 @@ class Client:
 
     def jobs(self, **query: str | int) -> Json:
         """Jobs, newest first; ``state``, ``step``, ``since``, ``cursor``, ``limit`` narrow them."""
-        return _json(self._ask("GET", "/v1/jobs", params=query))
+        return _json(self._calls.ask("GET", "/v1/jobs", params=query))
 
     def cancel(self, job_id: str, reason: str = "") -> Json:
         """Stop a job. Raises `Refused` (409) when it has ended."""
@@ -269,19 +239,19 @@ class Client:
         draft = target.with_name(target.name + ".part")
         draft.unlink(missing_ok=True)
         began = self._clock()
-        for pause in self._backoff.pauses(self._jitter):
+        for pause in self._calls.backoff.pauses(self._jitter):
             try:
                 self._receive(url, draft, progress or (lambda got, total: None))
                 draft.replace(target)
                 return
             except httpx.TransportError as error:
-                if self._clock() - began + pause > self._backoff.give_up_after_s:
+                if self._clock() - began + pause > self._calls.backoff.give_up_after_s:
                     raise Unreachable(f"the download of {target.name} broke off") from error
             self._sleep(pause)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._calls.http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -297,35 +267,12 @@ class Client:
     # -- how -----------------------------------------------------------------------------------
 
     def _get(self, path: str) -> Json:
-        return _json(self._ask("GET", path))
+        return _json(self._calls.ask("GET", path))
 
     def _post(self, path: str, body: Json | None = None) -> Json:
         return _json(
-            self._ask("POST", path, json=body, headers={"Idempotency-Key": self._new_key()})
+            self._calls.ask("POST", path, json=body, headers={"Idempotency-Key": self._new_key()})
         )
-
-    def _ask(self, method: str, url: str, **options: Any) -> httpx.Response:
-        """Ask until there is an answer; raise `Refused` unless it is a 2xx."""
-        began = self._clock()
-        for pause in self._backoff.pauses(self._jitter):
-            answer: httpx.Response | None = None
-            failure: httpx.TransportError | None = None
-            try:
-                answer = self._http.request(method, url, **options)
-            except httpx.TransportError as error:
-                failure = error
-            if answer is not None and not _worth_another_try(answer):
-                if answer.is_success:
-                    return answer
-                raise Refused(answer.status_code, _members(answer))
-            wait = max(pause, _retry_after_s(answer))
-            if self._clock() - began + wait > self._backoff.give_up_after_s:
-                if answer is not None:
-                    raise Refused(answer.status_code, _members(answer))
-                path = httpx.URL(url).path
-                raise Unreachable(f"no answer to {method} {path}: {failure}") from failure
-            self._sleep(wait)
-        raise AssertionError("pauses never end")
 
     def _send_parts(
         self, file: BinaryIO, upload: Json, size: int, progress: UploadProgress
@@ -349,7 +296,7 @@ class Client:
                 signed = self._post(f"/v1/uploads/{upload_id}/parts", {"partNumbers": [number]})
                 url = str(signed["parts"][0]["url"])
             try:
-                return self._ask("PUT", url, content=data).headers["ETag"]
+                return self._calls.ask("PUT", url, content=data).headers["ETag"]
             except Refused as refused:
                 if refused.code not in ("url_expired", "url_other_address") or attempt == 2:
                     raise
@@ -358,15 +305,15 @@ class Client:
     def _receive(self, url: str, draft: Path, progress: UploadProgress) -> None:
         have = draft.stat().st_size if draft.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
-        with self._http.stream("GET", url, headers=headers) as answer:
+        with self._calls.http.stream("GET", url, headers=headers) as answer:
             if not answer.is_success:
                 answer.read()
-                raise Refused(answer.status_code, _members(answer))
+                raise Refused(answer.status_code, members(answer))
             resumed = answer.status_code == 206
             have = have if resumed else 0
             total = have + int(answer.headers.get("Content-Length", 0))
             with draft.open("ab" if resumed else "wb") as file:
-                for chunk in answer.iter_bytes(_CHUNK):
+                for chunk in answer.iter_bytes():
                     file.write(chunk)
                     have += len(chunk)
                     progress(have, total)
@@ -374,25 +321,6 @@ class Client:
     def _looks(self) -> Iterator[float]:
         """Pauses between looks at a job: not longer than a person minds, however long it takes."""
         return Backoff(0.1, 1.5, 2.0).pauses(self._jitter)
-
-
-def _worth_another_try(answer: httpx.Response) -> bool:
-    if answer.status_code in _AWAY:
-        return True
-    return answer.status_code == 409 and _members(answer).get("code") == "idempotency_in_flight"
-
-
-def _retry_after_s(answer: httpx.Response | None) -> float:
-    given = answer.headers.get("Retry-After", "") if answer is not None else ""
-    return float(given) if given.isdecimal() else 0.0
-
-
-def _members(answer: httpx.Response) -> Json:
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {"status": answer.status_code}
 
 
 def _json(answer: httpx.Response) -> Json:
@@ -407,3 +335,6 @@ def _sha256(file: BinaryIO) -> str:
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
+
+
+__all__ = ["Backoff", "Client", "NotInTime", "Refused", "Unreachable"]

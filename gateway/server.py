@@ -7,22 +7,35 @@ import threading
 from types import TracebackType
 from typing import Self
 
+import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.projection.store import StoreError
 from gateway.services import Services
+from gateway.uploading import sweep
+from topics.artifacts.protocol import ArtifactError
 
 GRACE_S = 2
 """How long requests in work may take to end once the server stops."""
 
 _START_TIMEOUT_S = 15.0
 
+_SWEEP_S = 600.0
+"""Between two looks for uploads and idempotency keys whose time is over; they last a day."""
+
+_KEYS_KEPT_MS = 24 * 3_600_000
+"""How long an Idempotency-Key replays its answer: a day, as Stripe keeps it."""
+
+_log = structlog.get_logger("gateway")
+
 
 class Server:
     """A gateway that listens. `stop` (or the end of a ``with``) ends streams and requests."""
 
     def __init__(self, services: Services, listener: socket.socket) -> None:
-        self._changes = services.changes
+        self._services = services
+        self._stopping = threading.Event()
         self._socket = listener
         address = listener.getsockname()
         self.host: str = address[0]
@@ -42,6 +55,7 @@ class Server:
         self._thread = threading.Thread(
             target=self._uvicorn.run, args=([self._socket],), name="gateway", daemon=True
         )
+        self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
 
     @property
     def url(self) -> str:
@@ -52,6 +66,7 @@ class Server:
     def start(self) -> Self:
         """Begin to serve; returns once connections are taken."""
         self._thread.start()
+        self._sweeper.start()
         wait = threading.Event()
         for _ in range(int(_START_TIMEOUT_S / 0.01)):
             if self._uvicorn.started:
@@ -64,11 +79,23 @@ class Server:
 
     def stop(self) -> None:
         """End event streams, let requests in work finish within `GRACE_S`, stop listening."""
-        self._changes.close()
+        self._stopping.set()
+        self._services.changes.close()
         self._uvicorn.should_exit = True
-        if self._thread.ident is not None:
-            self._thread.join()
+        for thread in (self._thread, self._sweeper):
+            if thread.ident is not None:
+                thread.join()
         self._socket.close()
+
+    def _sweep(self) -> None:
+        services = self._services
+        while not self._stopping.wait(_SWEEP_S):
+            try:
+                aborted = sweep(services)
+                forgotten = services.reservations.prune(services.clock_ms() - _KEYS_KEPT_MS)
+                _log.info("swept", uploads=aborted, keys=forgotten)
+            except (StoreError, ArtifactError) as error:
+                _log.warning("sweeping failed; it will be tried again", failure=repr(error))
 
     def __enter__(self) -> Self:
         return self

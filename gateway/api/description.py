@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypedDict
 
 from fastapi import FastAPI
@@ -59,7 +60,15 @@ def install(app: FastAPI) -> None:
             schemas["Problem"] = PROBLEM_SCHEMA
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
+            for operation in _operations(schema):
+                answer = operation["responses"].get("422", {})
+                if "application/json" in answer.get("content", {}):  # the framework's own
+                    del operation["responses"]["422"]
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (operation for item in schema["paths"].values() for operation in item.values())

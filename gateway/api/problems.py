@@ -7,6 +7,7 @@ from pydantic import Field
 
 from gateway.api.dependencies import Wire
 from gateway.guard.problems import Code, Problem
+from gateway.guard.responses import documented
 
 
 class ProblemType(Wire):
@@ -25,6 +26,7 @@ router = APIRouter(tags=["problems"])
     "/problems/{code}",
     response_model=ProblemType,
     summary="What a problem means",
+    responses=documented(Code.NOT_FOUND, shared=()),
 )
 def explain(code: str) -> ProblemType:
     """Title, status and remedy of a problem's ``type``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -19,6 +20,9 @@ from topics.artifacts.serving import open_for_get, receive_part
 from topics.artifacts.signing import STORE_PATH, Expired, SignedUrlRefused, WrongAddress
 
 router = APIRouter(include_in_schema=False)
+
+_BEHIND_ANYTHING = 10**18
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 CACHE_S = 300
 """A browser may keep what it downloaded as long as a link lives: the object never changes."""
@@ -45,6 +49,7 @@ def download(key: str, request: Request) -> Response:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(found.filename)}"
     if found.sha256:
         headers["ETag"] = f'"{found.sha256}"'
+    _settle_range(request, found.bytes)
     return FileResponse(found.path, media_type=found.media_type, headers=headers)
 
 
@@ -74,6 +79,41 @@ async def upload(key: str, request: Request) -> Response:
     except ClientDisconnect:
         raise Problem(Code.PART_REFUSED, "The connection ended inside the part.") from None
     return Response(headers={"ETag": part.etag})
+
+
+def _settle_range(request: Request, size: int) -> None:
+    """Leave only a Range that can be sent: one that is malformed is ignored (RFC 9110, 14.2), one
+    outside the object is refused.
+    """
+    given = request.headers.get("range")
+    if given is None:
+        return
+    first, understood = _first_byte(given)
+    if not understood:
+        kept = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        request.scope["headers"] = kept
+    elif first is not None and first >= size:
+        raise Problem(
+            Code.RANGE_INVALID,
+            f"The object has {size} bytes.",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+
+
+def _first_byte(header: str) -> tuple[int | None, bool]:
+    """Where a Range begins (None: counted from the end), and whether it is one that is sent.
+
+    Several ranges at once are as well answered by the whole object.
+    """
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match[1] == match[2] == "":
+        return None, False
+    first, last = (int(text) if text else None for text in match.groups())
+    if first is None and last == 0:  # the last no bytes
+        return _BEHIND_ANYTHING, True
+    if first is not None and last is not None and last < first:
+        return None, False
+    return first, True
 
 
 def _local(request: Request) -> LocalStore:

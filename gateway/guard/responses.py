@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from gateway.guard.problems import MEDIA_TYPE, Code, Problem, body
+from gateway.projection.store import StoreError
 from topics.artifacts.protocol import ArtifactError, StoreFull
 from topics.log import LogError
 from topics.trace import trace_id
@@ -64,6 +65,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ArtifactError)
     @app.exception_handler(LogError)
+    @app.exception_handler(StoreError)
     def unavailable(request: Request, error: Exception) -> JSONResponse:
         request.state.failure = repr(error)  # for the log line; it may name paths
         return problem_response(request, out_of_service())
@@ -108,10 +110,14 @@ def of_framework(request: Request, error: HTTPException) -> Problem:
     return Problem(code, headers=headers)
 
 
-def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route: these problems and those that every route has."""
+SHARED = (Code.CLIENT_ID_MISSING, Code.VALIDATION_FAILED, Code.UNAVAILABLE)
+"""What every client route may answer."""
+
+
+def documented(*codes: Code, shared: tuple[Code, ...] = SHARED) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route: these problems and the shared ones."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    for code in (*codes, Code.CLIENT_ID_MISSING, Code.VALIDATION_FAILED, Code.UNAVAILABLE):
+    for code in (*codes, *shared):
         by_status.setdefault(code.status, {})[code.word] = {
             "summary": code.title,
             "value": body(

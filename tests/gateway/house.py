@@ -85,12 +85,13 @@ class House:
     settings: GatewaySettings = field(default_factory=lambda: settings())
 
     def __post_init__(self) -> None:
+        self.base_url = BASE_URL  # signed URLs begin with it
         self.log = EmbeddedLog(self.folder / "log.db")
         self.log.provision(partitions(()))
         self.artifacts = LocalStore(
             self.folder / "artifacts",
             secret=b"0123456789abcdef0123456789abcdef",
-            base_url=BASE_URL,
+            base_url=lambda: self.base_url,
             ip_binding=self.settings.ip_binding,
             clock=self.clock.now_s,
         )

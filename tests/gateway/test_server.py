@@ -1,0 +1,175 @@
+"""The gateway as a server: event streams, held polls, a stop that waits for nobody."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.server import Server, serve
+from tests.gateway.house import CLIENT, House, settings
+
+
+@pytest.fixture
+def server(house: House) -> Iterator[Server]:
+    running = serve(house.services, port=0)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers=CLIENT, trust_env=False, timeout=20) as client:
+        yield client
+
+
+class Events:
+    """The events of a stream, one at a time."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._lines = answer.iter_lines()
+
+    def next(self) -> tuple[str, dict[str, Any]]:
+        """Id and data of the next event; comments are passed over."""
+        fields: dict[str, str] = {}
+        for line in self._lines:
+            if not line:
+                if "data" in fields:
+                    return fields["id"], json.loads(fields["data"])
+                fields = {}
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        raise EOFError
+
+    def comment(self) -> str:
+        return next(line for line in self._lines if line.startswith(":"))
+
+
+def test_it_listens_on_the_loopback_alone_on_a_port_it_tells(server: Server) -> None:
+    assert server.host == "127.0.0.1"
+    assert server.port > 0
+    assert httpx.get(f"{server.url}/healthz", trust_env=False).json() == {"status": "ok"}
+
+
+def test_a_taken_port_is_said_so(house: House, server: Server) -> None:
+    with pytest.raises(OSError, match=rf"127\.0\.0\.1:{server.port}.*choose another --port"):
+        serve(house.services, port=server.port)
+
+
+def test_a_job_is_followed_to_its_end(house: House, http: httpx.Client) -> None:
+    job = house.imported()["jobId"]
+    with http.stream("GET", f"/v1/jobs/{job}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        assert answer.headers["Cache-Control"] == "no-store"
+        events = Events(answer)
+        _, first = events.next()
+        assert first["state"] == "queued"
+        house.progress(job, 0.5)
+        _, second = events.next()
+        assert (second["state"], second["jobId"]) == ("running", job)
+        assert second["progress"] > first["progress"]
+        house.publish(job)
+        last_id, last = events.next()
+        while last["state"] != "succeeded":
+            last_id, last = events.next()
+        with pytest.raises(EOFError):
+            events.next()
+    again = http.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": last_id})
+    assert again.status_code == 204
+    other = http.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "something older"})
+    assert '"state":"succeeded"' in other.text
+
+
+def test_a_track_is_followed_beyond_its_first_version(house: House, http: httpx.Client) -> None:
+    accepted = house.imported()
+    track = accepted["trackId"]
+    with http.stream("GET", f"/v1/tracks/{track}/events?clientId=web") as answer:
+        events = Events(answer)
+        assert "version" not in events.next()[1]
+        house.publish(accepted["jobId"])
+        seen = events.next()[1]
+        while seen.get("version") != 1:
+            seen = events.next()[1]
+        house.http.patch(
+            f"/v1/tracks/{track}/lyrics", json={"lyrics": "la"}, headers={"If-Match": '"1"'}
+        )
+        while seen.get("newestVersion") != 2:
+            seen = events.next()[1]
+        assert [version["state"] for version in seen["versions"]] == ["published", "draft"]
+
+
+def test_a_silent_stream_is_kept_open_by_comments(tmp_path: Path) -> None:
+    house = House(tmp_path, settings=settings(sse_heartbeat_s=0.05))
+    try:
+        job = house.imported()["jobId"]
+        with (
+            serve(house.services, port=0) as server,
+            httpx.Client(base_url=server.url, headers=CLIENT, trust_env=False) as http,
+            http.stream("GET", f"/v1/jobs/{job}/events") as answer,
+        ):
+            assert Events(answer).comment() == ": still here"
+    finally:
+        house.close()
+
+
+def test_a_held_poll_is_answered_when_the_version_is_there(
+    house: House, http: httpx.Client
+) -> None:
+    accepted = house.imported()
+    answers: list[httpx.Response] = []
+
+    def poll() -> None:
+        answers.append(http.get(f"/v1/tracks/{accepted['trackId']}/ready?wait=30"))
+
+    waiting = threading.Thread(target=poll)
+    waiting.start()
+    house.publish(accepted["jobId"])
+    waiting.join(20)
+    assert [answer.status_code for answer in answers] == [200]
+
+
+def test_many_streams_leave_the_threads_to_others(house: House, server: Server) -> None:
+    job = house.imported()["jobId"]
+    limits = httpx.Limits(max_connections=100)
+    with httpx.Client(
+        base_url=server.url, headers=CLIENT, trust_env=False, timeout=20, limits=limits
+    ) as http:
+        streams = [http.stream("GET", f"/v1/jobs/{job}/events") for _ in range(60)]
+        opened = [stream.__enter__() for stream in streams]
+        events = [Events(answer) for answer in opened]
+        for each in events:
+            each.next()
+        assert http.get(f"/v1/jobs/{job}").status_code == 200  # more than the pool's 40 threads
+        house.publish(job)
+        for each in events:
+            state = ""
+            while state != "succeeded":
+                state = each.next()[1]["state"]
+        for stream in streams:
+            stream.__exit__(None, None, None)
+
+
+def test_a_stop_ends_open_streams(house: House) -> None:
+    job = house.imported()["jobId"]
+    running = serve(house.services, port=0)
+    with (
+        httpx.Client(base_url=running.url, headers=CLIENT, trust_env=False, timeout=20) as http,
+        http.stream("GET", f"/v1/jobs/{job}/events") as answer,
+    ):
+        events = Events(answer)
+        events.next()
+        stopping = threading.Thread(target=running.stop)
+        stopping.start()
+        with pytest.raises(EOFError):
+            events.next()
+        stopping.join(20)
+        assert not stopping.is_alive()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{running.url}/healthz", trust_env=False)
