@@ -10,7 +10,6 @@ lines, or to bound its memory on a long song; it reads the same files. Formats: 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -174,8 +173,3 @@ def _definition(
         zip(packed.tolist(), sequences[single_count:].astype(int).tolist(), strict=True)
     )
     return tuple(names), sequences[:single_count].astype(np.int64), triphones, senones
-
-
-def phone_indices(model: AcousticModel, phones: Sequence[str]) -> list[int]:
-    """Indices of ARPABET names in the model."""
-    return [model.phone(phone) for phone in phones]

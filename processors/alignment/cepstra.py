@@ -27,7 +27,6 @@ _LOW_HZ, _HIGH_HZ = 130.0, 6800.0
 _CEPSTRA = 13
 _LIFTER = 22
 _PREEMPHASIS = 0.97
-_LOG_FLOOR = 1e-4
 _FULL_SCALE = 32768.0  # the model heard 16-bit samples
 _CHUNK = 8192  # frames: bounds the spectra in memory (8192 x 512 complex64 = 32 MB)
 
@@ -50,8 +49,6 @@ def cepstra(mono: Floats) -> Floats:
     padded = np.pad(mono * np.float32(_FULL_SCALE), (_WINDOW // 2, _WINDOW + _WINDOW // 2))
     emphasised = padded.copy()
     emphasised[1:] -= np.float32(_PREEMPHASIS) * padded[:-1]
-    # A floor of one quantisation step: digital silence would give −inf-like cepstra that no
-    # training frame had (sphinx dithers for the same reason; a constant is deterministic).
     frames = -(-len(mono) // HOP)
     windows = np.lib.stride_tricks.sliding_window_view(emphasised, _WINDOW)[::HOP][:frames]
     shape = np.hamming(_WINDOW).astype(np.float32)
@@ -65,7 +62,10 @@ def cepstra(mono: Floats) -> Floats:
 
 
 _POWER_FLOOR = np.float32(_WINDOW * 0.4 / 12 * 2)
-"""Power in a mel filter of 16-bit rounding noise (variance 1/12, Hamming energy 0.4 a sample)."""
+"""Power in a mel filter of 16-bit rounding noise (variance 1/12, Hamming energy 0.4 a sample).
+
+Digital silence would give cepstra that no training frame had; sphinx dithers for the same reason,
+a constant is deterministic."""
 
 
 def features(statics: Floats) -> Floats:

@@ -13,8 +13,8 @@ from processors.alignment.phones import PHONES, to_arpabet
 
 # numbers are spoken in nearly every language; the words bring scripts and rarer sounds
 WORDS = """
-hello schön naïve ça ñandú żółć čeština jungle thing vision привет ещё съешь γειά σου мир ўсё ңөң 你好
-사랑 こんにちは שלום مرحبا नमस्ते สวัสดี გამარჯობა բարեւ ሰላም வணக்கம்
+hello schön naïve ça ñandú żółć čeština jungle thing vision привет ещё съешь γειά σου мир ўсё ңөң
+你好 사랑 こんにちは שלום مرحبا नमस्ते สวัสดี გამარჯობა բարեւ ሰላም வணக்கம்
 """
 TEXTS = [
     *(str(number) for number in (*range(60), 70, 80, 90, 100, 1000, 1999)),
