@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from gateway.api import (
     aliases,
@@ -29,12 +31,7 @@ _EXPOSED = ("ETag", "Location", "Retry-After", "Idempotency-Replayed", "tracepar
 def create_app(services: Services) -> FastAPI:
     """The gateway over these services."""
     settings = services.settings
-    app = FastAPI(
-        **description.ABOUT,
-        openapi_url="/openapi.json" if settings.docs else None,
-        docs_url="/docs" if settings.docs else None,
-        redoc_url=None,
-    )
+    app = _documented() if settings.docs else _undocumented()
     app.state.services = services
     app.state.probes = health.probes(services)
 
@@ -64,3 +61,18 @@ def create_app(services: Services) -> FastAPI:
         )
     app.add_middleware(Tracing)
     return app
+
+
+def _documented() -> FastAPI:
+    """With /docs, which needs no CDN: a new user may sit behind a closed network."""
+    app = FastAPIOffline(redoc_url=None, **description.ABOUT)
+
+    @app.get("/", include_in_schema=False)
+    def to_the_docs() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    return app
+
+
+def _undocumented() -> FastAPI:
+    return FastAPI(openapi_url=None, docs_url=None, redoc_url=None, **description.ABOUT)

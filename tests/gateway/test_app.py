@@ -48,8 +48,17 @@ class TestClientId:
 
 
 class TestProblems:
+    def test_the_root_leads_to_docs_that_need_no_other_host(self, house: House) -> None:
+        page = house.http.get("/", follow_redirects=True)
+        assert page.url.path == "/docs"
+        assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert assets
+        for asset in assets:
+            assert asset.startswith("/"), asset
+            assert house.http.get(asset).status_code == 200
+
     def test_nothing_there(self, house: House) -> None:
-        for path in ("/", "/v1", "/v1/nothing", "/../etc/passwd", "/v1/jobs/a/b/c", "/%ff"):
+        for path in ("/v1", "/v1/nothing", "/../etc/passwd", "/v1/jobs/a/b/c", "/%ff"):
             problem(house.http.get(path), 404, "not_found")
 
     def test_wrong_method(self, house: House) -> None:
@@ -267,7 +276,7 @@ class TestDescription:
     def test_can_be_switched_off(self, tmp_path: Path) -> None:
         house = House(tmp_path, settings=settings(docs=False))
         try:
-            for path in ("/docs", "/openapi.json"):
+            for path in ("/", "/docs", "/openapi.json"):
                 problem(house.http.get(path), 404, "not_found")
         finally:
             house.close()
