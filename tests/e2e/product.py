@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from gateway.client import Client, Json
+from gateway.client import Client
 from schemas.events import Event
 from tests.songs import Song
 from topics.codec import Codec, Envelope
@@ -33,6 +33,8 @@ LONG_S = 120.0
 """Longest wait for anything: a slow machine shared with other tests, not a claim about speed."""
 
 _KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+Json = dict[str, Any]
 
 Seen = TypeVar("Seen")
 

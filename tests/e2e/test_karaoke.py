@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from gateway.client import Client, Json, Refused
+from gateway.client import Client, Refused
 from schemas.documents.karaoke import KaraokeDocument
 from schemas.documents.text import split_line
 from tests import songs
-from tests.e2e.product import Product, accept, finish, gone, stage_children, step, until
+from tests.e2e.product import Json, Product, accept, finish, gone, stage_children, step, until
 
 pytestmark = pytest.mark.e2e
 
