@@ -49,6 +49,7 @@ def create_app(services: Services) -> FastAPI:
     responses.install(app)
     description.install(app)
     # The last one added is the outermost.
+    app.add_middleware(aliases.WithoutVersion)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, exempt=(STORE_PATH,))
     if settings.cors_origins:
         app.add_middleware(

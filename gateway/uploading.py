@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from topics.sniffing import HEAD_BYTES, sniff
-
 from gateway.guard.clients import Caller
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
@@ -21,6 +19,7 @@ from gateway.services import Services
 from gateway.settings import MIB
 from schemas.events import Artifact, UploadCompleted
 from topics.artifacts.protocol import ArtifactMissing, Part, SignedUrl, Stored, UploadInvalid
+from topics.sniffing import HEAD_BYTES, sniff
 
 MAX_PARTS = 10_000
 """S3's limit of parts an upload."""
@@ -163,13 +162,14 @@ def complete(
             " other ETags than the request names.",
             extra={"received": [part.number for part in received(services, upload)]},
         ) from None
-    if stored.bytes != upload.size_bytes:
+    size = services.artifacts.stat(stored.uri).bytes  # what is there, not what was said
+    if size != upload.size_bytes:
         raise _refuse(
             services,
             upload,
             Problem(
                 Code.UPLOAD_SIZE_MISMATCH,
-                f"'{upload.filename}' has {stored.bytes} bytes, {upload.size_bytes} were promised;"
+                f"'{upload.filename}' has {size} bytes, {upload.size_bytes} were promised;"
                 " the object was removed.",
             ),
         )

@@ -1,4 +1,4 @@
-"""The paths that the first documents of the product used: the same routes without /v1."""
+"""The paths that the product's first documents used, for clients that were written by them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import Field
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api import jobs, tracks, uploads
+from gateway.api import uploads
 from gateway.api.dependencies import ServicesDep, Wire
 from gateway.guard.clients import CallerDep
 from gateway.jobs import find_job
 from gateway.projection.job import JobState
+
+_WITHOUT_V1 = ("/uploads", "/tracks", "/jobs")
 
 _STATUS: dict[JobState, Literal["pending", "processing", "completed", "failed"]] = {
     "queued": "pending",
@@ -20,6 +23,22 @@ _STATUS: dict[JobState, Literal["pending", "processing", "completed", "failed"]]
     "failed": "failed",
     "canceled": "failed",
 }
+
+
+class WithoutVersion:
+    """Serves ``/uploads``, ``/tracks`` and ``/jobs`` as if ``/v1`` stood before them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if any(path == each or path.startswith(f"{each}/") for each in _WITHOUT_V1):
+                raw: bytes = scope.get("raw_path") or path.encode()
+                scope = {**scope, "path": f"/v1{path}", "raw_path": b"/v1" + raw}
+        await self._app(scope, receive, send)
 
 
 class Status(Wire):
@@ -31,18 +50,14 @@ class Status(Wire):
 
 
 router = APIRouter()
-router.include_router(uploads.router)
-router.include_router(tracks.router)
-router.include_router(jobs.router)
-for prefix in ("", "/v1"):
-    router.add_api_route(
-        f"{prefix}/uploads/presign",
-        uploads.create,
-        methods=["POST"],
-        status_code=201,
-        response_model=uploads.UploadStarted,
-        name=f"presign{prefix}",
-    )
+router.add_api_route(
+    "/v1/uploads/presign",
+    uploads.create,
+    methods=["POST"],
+    status_code=201,
+    response_model=uploads.UploadStarted,
+    name="presign",
+)
 
 
 @router.get("/status/{job_id}", response_model=Status, response_model_exclude_none=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,55 @@ def test_a_stop_ends_open_streams(house: House) -> None:
         assert not stopping.is_alive()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{running.url}/healthz", trust_env=False)
+
+
+def at_once(count: int, ask: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    """Ask from as many threads, all starting together."""
+    barrier = threading.Barrier(count)
+
+    def together(number: int) -> httpx.Response:
+        barrier.wait(20)
+        return ask(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(together, range(count)))
+
+
+def test_one_key_from_many_threads_is_one_job(house: House, http: httpx.Client) -> None:
+    body = {"assetId": house.upload(), "lyrics": "la la"}
+
+    def ask(number: int) -> httpx.Response:
+        return http.post("/v1/tracks/import", json=body, headers={"Idempotency-Key": "one"})
+
+    answers = at_once(8, ask)
+    accepted = [answer.json()["jobId"] for answer in answers if answer.status_code == 202]
+    refused = [answer.json()["code"] for answer in answers if answer.status_code != 202]
+    assert len(set(accepted)) == 1
+    assert set(refused) <= {"idempotency_in_flight"}
+    assert len(house.events("import-requested")) == 1
+
+
+def test_of_many_edits_of_one_version_one_wins(house: House, http: httpx.Client) -> None:
+    track = house.published()["trackId"]
+
+    def ask(number: int) -> httpx.Response:
+        return http.patch(
+            f"/v1/tracks/{track}/lyrics",
+            json={"lyrics": f"la number {number}"},
+            headers={"If-Match": '"1"'},
+        )
+
+    assert sorted(answer.status_code for answer in at_once(6, ask)) == [200, *[412] * 5]
+    assert len(house.events("lyrics-edited")) == 1
+
+
+def test_of_many_reprocesses_of_one_draft_one_wins(house: House, http: httpx.Client) -> None:
+    track = house.published()["trackId"]
+    house.http.patch(
+        f"/v1/tracks/{track}/lyrics", json={"lyrics": "la"}, headers={"If-Match": '"1"'}
+    )
+
+    def ask(number: int) -> httpx.Response:
+        return http.post(f"/v1/tracks/{track}/reprocess", json={"steps": ["align"]})
+
+    assert sorted(answer.status_code for answer in at_once(6, ask)) == [202, *[409] * 5]
