@@ -29,7 +29,7 @@ SECONDS = Histogram(
     "melisma_stage_try_seconds",
     "Time from the begin of a try to its outcome.",
     ["stage"],
-    # From a cheap stage on a warm child to the longest song on a slow machine.
+    # From a cheap stage on a warm child to the longest work on a slow machine.
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 1200, 3600),
 )
 IN_WORK = Gauge("melisma_stage_in_work", "Tries in work now.", ["stage"])

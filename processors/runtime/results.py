@@ -37,7 +37,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MadeFile:
-    """A file that a handler made. ``name`` is what it is to the job: vocals, minus, karaoke."""
+    """A file that a handler made. ``name`` is what it is to the job, unique in its result."""
 
     name: str
     path: Path

@@ -76,7 +76,7 @@ class Worker:
         self._clock = clock
         self._endings = Endings(stage, codec)
         self._logger = logs.get(__name__).bind(stage=stage.name)
-        self._attendance = Attendance(stage, settings, scratch, clock, self._wake)
+        self._attendance = Attendance(stage, settings, scratch, clock, self.wake)
         self._lanes = Lanes()
         self._fences = 0  # in a row
         self._breaker = Breaker()
@@ -84,7 +84,7 @@ class Worker:
         self._reason = ""
         self._assigned = 0
         self._deadline_s: float | None = None  # of the drain
-        self._over = threading.Event()
+        self._woken = threading.Event()
         self._consumer: Consumer | None = None
         self._closing: list[Callable[[], None]] = [self._attendance.close]
         self._thread = threading.Thread(target=self._run, name=stage.name, daemon=True)
@@ -98,7 +98,7 @@ class Worker:
     def drain(self, grace_s: float) -> None:
         """Take no new work, and stop when what is in hand is done, in ``grace_s`` at the latest."""
         self._deadline_s = self._clock.monotonic_s() + grace_s
-        self._wake()
+        self.wake()
 
     def join(self, timeout_s: float) -> bool:
         """Wait until the worker has stopped. False when it has not in time."""
@@ -107,8 +107,10 @@ class Worker:
         return not self._thread.is_alive()
 
     def wake(self) -> None:
-        """Look again: a verdict or the time has changed."""
-        self._wake()
+        """Look again: a child has spoken, a verdict or the time has changed."""
+        self._woken.set()
+        if (consumer := self._consumer) is not None:
+            consumer.wake()
 
     @property
     def alive(self) -> bool:
@@ -124,11 +126,6 @@ class Worker:
             len(self._attendance.hands),
             len(self._breaker.crashed),
         )
-
-    def _wake(self) -> None:
-        self._over.set()
-        if (consumer := self._consumer) is not None:
-            consumer.wake()
 
     # The loop.
 
@@ -153,8 +150,8 @@ class Worker:
             if self._deadline_s is not None or not self._control.alive:
                 return False
             self._moves()
-            self._over.wait(_TURN_S)
-            self._over.clear()
+            self._woken.wait(_TURN_S)
+            self._woken.clear()
         name = f"{self.group}.{self._settings.worker_name}"
         self._ledger = Ledger(self._log, self.stage.name, name, self._clock.monotonic_s)
         self._closing.append(self._ledger.close)
@@ -175,8 +172,8 @@ class Worker:
             polled = self._consumer.poll(self._wait_s(), _RECORDS)
         except LogError as error:
             self._logger.error("the log cannot be read", error=str(error))
-            self._over.wait(_TURN_S)
-            self._over.clear()
+            self._woken.wait(_TURN_S)
+            self._woken.clear()
             return self._goes_on()
         self._lanes.rewind(self._consumer)
         self._lanes.take(polled, self._consumer.assignment())

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from schemas.events import Separated
+from schemas.events import JobFailed, Separated
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import Rig, is_running, until
 
@@ -125,9 +126,14 @@ def done_jobs(rig: Rig) -> list[str]:
     return [event.work.job_id for event in events if isinstance(event, Separated)]
 
 
+def wait_for_commits(rig: Rig, count: int) -> None:
+    until(lambda: rig.committed("trial") >= count, f"{count} records committed")
+
+
 HOST = """
 import sys, time
 from pathlib import Path
+from random import Random
 from processors.runtime.host import Host
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import settings_in
@@ -172,6 +178,32 @@ def test_kill_9_of_the_host_in_mid_work_loses_and_doubles_nothing(rig: Rig, tmp_
     # What the killed hosts left in the scratch folder goes when the next one starts.
     with rig.host():
         assert len(list((tmp_path / "scratch").iterdir())) == 1
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hosts_killed_at_any_moment_lose_and_double_nothing(
+    rig: Rig, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)
+    jobs = [f"job-{n}" for n in range(30)]
+    for job in jobs:
+        do = random.choice(["work", "stored", "stored", "reject"])
+        rig.request(job, do, count=str(tmp_path / "count"), seconds="0.1", song=job)
+    for turn in range(4):
+        hosts = [host_process(tmp_path, f"{turn}-{n}") for n in range(random.choice([1, 2]))]
+        wanted = min(rig.committed("trial") + 2, len(jobs))
+        try:
+            wait_for_commits(rig, wanted)
+            time.sleep(random.uniform(0, 0.3))
+        finally:
+            for host in hosts:
+                kill_9(host)
+    with rig.host():
+        wait_for_commits(rig, len(jobs))
+    refused = [e.event.job_id for e in rig.events("job-failed") if isinstance(e.event, JobFailed)]
+    assert sorted(done_jobs(rig) + refused) == sorted(jobs)
+    assert len(rig.records("trial.dlq")) == len(refused) == len(rig.records("step-failed"))
 
 
 @pytest.mark.faults
