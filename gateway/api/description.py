@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gateway.api.examples import EXAMPLES
 from gateway.guard.responses import PROBLEM_SCHEMA
 
 
@@ -58,6 +59,8 @@ def install(app: FastAPI) -> None:
             )
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = PROBLEM_SCHEMA
+            for name, example in EXAMPLES.items():
+                schemas[name]["examples"] = [example]
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             for operation in _operations(schema):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from gateway.api.dependencies import Wire, instant
 from gateway.projection.job import Failure, Job, Step
@@ -71,38 +71,6 @@ class JobView(Wire):
     artist: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "jobId": "job_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-                    "trackId": "trk_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-                    "kind": "import",
-                    "version": 1,
-                    "state": "running",
-                    "step": "separate",
-                    "stage": "separation",
-                    "progress": 0.21,
-                    "attempt": 1,
-                    "steps": [
-                        {
-                            "step": "separate",
-                            "state": "running",
-                            "progress": 0.5,
-                            "tryNumber": 1,
-                            "elapsedSeconds": 12.0,
-                            "slaSeconds": 90.0,
-                            "overdue": False,
-                        }
-                    ],
-                    "slaSeconds": 90.0,
-                    "elapsedSeconds": 12.0,
-                    "overdue": False,
-                }
-            ]
-        }
-    )
 
 
 def job_view(job: Job, now_ms: int) -> JobView:

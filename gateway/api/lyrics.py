@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.dependencies import ServicesDep, Wire, once
@@ -48,15 +48,6 @@ class LyricsPatch(Wire):
         default=None, description="The whole text; words that stay keep their ids, times and locks."
     )
     edits: list[LyricsEdit] | None = Field(default=None, min_length=1, max_length=MAX_EDITS)
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"edits": [{"wordId": "w3", "startMs": 12_340, "endMs": 12_800}]},
-                {"lyrics": "Twinkle, twinkle, little star\nHow I wonder what you are"},
-            ]
-        }
-    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -266,6 +266,21 @@ class TestDescription:
         assert "/tracks/{track_id}/ready" not in described["paths"]
         assert described["components"]["schemas"]["Problem"]["required"]
 
+    def test_every_body_has_an_example_that_fits_its_schema(self, house: House) -> None:
+        described = house.http.get("/openapi.json").json()
+        bodies = set()
+        for item in described["paths"].values():
+            for operation in item.values():
+                answers = [operation.get("requestBody", {}), *operation["responses"].values()]
+                for answer in answers:
+                    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                    bodies |= set(re.findall(r"#/components/schemas/(\w+)", json.dumps(schema)))
+        assert len(bodies) > 20
+        for name in bodies:
+            (example,) = described["components"]["schemas"][name]["examples"]
+            whole = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+            jsonschema.validate(example, whole)
+
     def test_references_lead_somewhere(self, house: House) -> None:
         described = house.http.get("/openapi.json").json()
         for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(described)):

@@ -1,0 +1,200 @@
+"""One example of each body, for the description. A test holds them to their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_UPLOAD = "upl_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_ASSET = "ast_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_TRACK = "trk_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_JOB = "job_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_AT = "2026-01-01T12:00:00.000Z"
+_PART = {
+    "partNumber": 1,
+    "url": f"https://api.example.com/v1/store/uploads/default/{_UPLOAD}?expires=…&signature=…",
+    "expiresAt": _AT,
+}
+_ETAG = '"9e107d9d372bb6826bd81d3542a419d6"'
+_LYRICS = "Twinkle, twinkle, little star\nHow I wonder what you are"
+
+_JOB_VIEW = {
+    "jobId": _JOB,
+    "trackId": _TRACK,
+    "kind": "import",
+    "version": 1,
+    "state": "running",
+    "step": "separate",
+    "stage": "separation",
+    "progress": 0.21,
+    "attempt": 1,
+    "steps": [
+        {
+            "step": "separate",
+            "state": "running",
+            "progress": 0.5,
+            "tryNumber": 1,
+            "elapsedSeconds": 12.0,
+            "slaSeconds": 90.0,
+            "overdue": False,
+        },
+        {"step": "align", "state": "waiting", "progress": 0.0},
+        {"step": "qc", "state": "waiting", "progress": 0.0},
+        {"step": "publish", "state": "waiting", "progress": 0.0},
+    ],
+    "slaSeconds": 90.0,
+    "elapsedSeconds": 12.0,
+    "overdue": False,
+    "createdAt": _AT,
+    "updatedAt": _AT,
+}
+
+_VERSION = {
+    "version": 1,
+    "state": "published",
+    "jobId": _JOB,
+    "language": "en",
+    "lyricsOrigin": "given",
+    "score": 0.93,
+    "backends": {"separation": "light", "alignment": "light"},
+    "createdAt": _AT,
+}
+
+_KARAOKE = {
+    "schema": "karaoke/1",
+    "trackId": _TRACK,
+    "version": 1,
+    "parent": None,
+    "language": "en",
+    "durationMs": 63_000,
+    "singers": [{"id": "s1", "name": ""}],
+    "lines": [
+        {
+            "id": "l1",
+            "startMs": 12_340,
+            "endMs": 12_800,
+            "singer": "s1",
+            "text": "Twinkle",
+            "words": [
+                {
+                    "id": "w1",
+                    "text": "Twinkle",
+                    "sep": "",
+                    "startMs": 12_340,
+                    "endMs": 12_800,
+                    "confidence": 0.91,
+                    "src": "aligned",
+                    "locked": False,
+                    "syllables": None,
+                }
+            ],
+        }
+    ],
+    "gaps": [{"startMs": 0, "endMs": 12_340}],
+    "source": {
+        "separation": {"backend": "light", "model": "mask-1", "hash": ""},
+        "transcription": None,
+        "alignment": {"backend": "light", "model": "pocketsphinx", "hash": ""},
+    },
+    "qc": {"score": 0.93, "flags": []},
+}
+
+
+def _media(name: str) -> dict[str, Any]:
+    return {
+        "url": f"https://api.example.com/v1/store/results/separation/…/{name}?expires=…",
+        "expiresAt": _AT,
+        "mediaType": "audio/flac",
+        "sizeBytes": 5_242_880,
+    }
+
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    # requests
+    "UploadRequest": {
+        "filename": "song.flac",
+        "contentType": "audio/flac",
+        "sizeBytes": 6_291_456,
+    },
+    "PartNumbers": {"partNumbers": [1]},
+    "Completion": {"parts": [{"partNumber": 1, "etag": _ETAG}]},
+    "ImportRequest": {
+        "assetId": _ASSET,
+        "lyrics": _LYRICS,
+        "language": "en",
+        "title": "The Star",
+        "artist": "Jane Taylor",
+        "callbackUrl": "https://example.com/hooks/karaoke",
+    },
+    "LyricsPatch": {"edits": [{"wordId": "w1", "startMs": 12_300, "endMs": 12_800}]},
+    "ReprocessRequest": {"steps": ["align"]},
+    "CancelRequest": {"reason": "wrong song"},
+    # answers
+    "UploadStarted": {
+        "uploadId": _UPLOAD,
+        "partSizeBytes": 8_388_608,
+        "parts": [_PART],
+        "expiresAt": _AT,
+    },
+    "UploadState": {
+        "uploadId": _UPLOAD,
+        "state": "open",
+        "filename": "song.flac",
+        "contentType": "audio/flac",
+        "sizeBytes": 6_291_456,
+        "partSizeBytes": 8_388_608,
+        "partCount": 1,
+        "parts": [{"partNumber": 1, "sizeBytes": 6_291_456, "etag": _ETAG}],
+        "expiresAt": _AT,
+    },
+    "SignedParts": {"parts": [_PART]},
+    "AssetMade": {"assetId": _ASSET},
+    "JobAccepted": {"jobId": _JOB, "trackId": _TRACK, "version": 1},
+    "JobView": _JOB_VIEW,
+    "JobPage": {"jobs": [_JOB_VIEW]},
+    "TrackReady": {
+        "trackId": _TRACK,
+        "version": 1,
+        "minusUrl": _media("minus")["url"],
+        "vocalsUrl": _media("vocals")["url"],
+        "expiresAt": _AT,
+        "lyrics": _KARAOKE,
+        "qc": _KARAOKE["qc"],
+        "backends": {"separation": "light", "alignment": "light"},
+    },
+    "Assets": {
+        "trackId": _TRACK,
+        "version": 1,
+        "minus": _media("minus"),
+        "vocals": _media("vocals"),
+        "mix": _media("mix"),
+    },
+    "TrackView": {
+        "trackId": _TRACK,
+        "title": "The Star",
+        "artist": "Jane Taylor",
+        "language": "en",
+        "durationMs": 63_000,
+        "version": 1,
+        "newestVersion": 1,
+        "versions": [_VERSION],
+    },
+    "VersionList": {"trackId": _TRACK, "current": 1, "newest": 1, "versions": [_VERSION]},
+    "VersionDetail": {**_VERSION, "trackId": _TRACK, "lyrics": _KARAOKE},
+    "DraftMade": {"trackId": _TRACK, "version": 2, "state": "draft"},
+    "KaraokeDocument": _KARAOKE,
+    "ProblemType": {
+        "code": "track_not_ready",
+        "status": 425,
+        "title": "The first version is not published yet",
+        "help": "Ask again after Retry-After seconds.",
+    },
+    "Alive": {"status": "ok"},
+    "Readiness": {
+        "status": "ready",
+        "dependencies": {
+            "log": {"status": "up", "latencyMs": 0.4},
+            "artifacts": {"status": "up", "latencyMs": 1.2},
+        },
+    },
+}
