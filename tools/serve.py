@@ -95,7 +95,9 @@ def fail(message: str) -> NoReturn:
 
 
 def _configure(settings: BusSettings) -> None:
-    logs.configure(settings.log_format, settings.log_level)
+    """Log as the settings say; a person at a terminal who said nothing gets what people read."""
+    chosen = "log_format" in settings.model_fields_set or not sys.stderr.isatty()
+    logs.configure(settings.log_format if chosen else "console", settings.log_level)
 
 
 def _say_up(url: str, settings: BusSettings) -> None:

@@ -32,7 +32,7 @@ from processors.alignment.passes import (
     fine_pass,
     hear,
     owners,
-    shortest_vowel,
+    shortest_vowels,
 )
 from processors.alignment.placing import Spot, place
 from processors.alignment.pronunciation import Pronouncer, Pronunciation
@@ -101,16 +101,22 @@ class LightAligner:
         bias = first_bias(hearing)
         heard = acoustics(model, hearing, bias)
         progress(0.4)
-        rough = [coarse_pass(stretch, heard, SHORTEST_VOWEL) for stretch in stretches]
+        rough = [
+            coarse_pass(stretch, heard, [SHORTEST_VOWEL] * len(stretch.lines))
+            for stretch in stretches
+        ]
         heard = acoustics(model, hearing, singer_bias(heard, owners(rough, hearing.frames), bias))
         progress(0.6)
-        vowel = shortest_vowel(stretches, rough)
-        rough = [coarse_pass(stretch, heard, vowel) for stretch in stretches]
+        vowels = shortest_vowels(stretches, rough)
+        rough = [
+            coarse_pass(stretch, heard, least)
+            for stretch, least in zip(stretches, vowels, strict=True)
+        ]
         progress(0.7)
         spots: dict[int, Spot] = {}
-        for done, (stretch, path) in enumerate(zip(stretches, rough, strict=True), start=1):
-            spots.update(_second(stretch, path, heard, vowel))
-            progress(0.7 + 0.3 * done / len(stretches))
+        for stretch, path, least in zip(stretches, rough, vowels, strict=True):
+            spots.update(_second(stretch, path, heard, least))
+        progress(1.0)
         placed = place(
             words,
             spots,
@@ -136,8 +142,12 @@ def _stretch(section: Section, said: dict[int, Pronunciation], frames: int) -> S
     return Stretch(tuple(line for line in lines if line), first, max(first, last))
 
 
-def _second(stretch: Stretch, rough: Path, heard: Acoustics, vowel: int) -> dict[int, Spot]:
-    path = fine_pass(stretch, heard, hear(stretch, rough, heard), vowel)
+def _second(
+    stretch: Stretch, rough: Path, heard: Acoustics, vowels: Sequence[int]
+) -> dict[int, Spot]:
+    path = fine_pass(stretch, heard, hear(stretch, rough, heard), vowels)
+    if not len(path.word):  # three states a phone don't fit where one did: locked words are near
+        path = rough
     spots: dict[int, Spot] = {}
     for line, row in zip(stretch.lines, hear(stretch, path, heard), strict=True):
         for (number, _), word in zip(line, row, strict=True):

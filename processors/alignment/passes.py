@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +47,9 @@ class Path:
     owner: Ints
 
 
-def coarse_pass(stretch: Stretch, acoustics: Acoustics, shortest_vowel: int) -> Path:
+def coarse_pass(stretch: Stretch, acoustics: Acoustics, vowels: Sequence[int]) -> Path:
     """The whole section at once, 30 ms a step, one state a phone."""
-    sheet = coarse(stretch.lines, acoustics.model, shortest_vowel)
+    sheet = coarse(stretch.lines, acoustics.model, vowels)
     steps = (stretch.last - stretch.first) // POOL
     chain = Chain(
         optional=sheet.optional,
@@ -74,11 +74,11 @@ def fine_pass(
     stretch: Stretch,
     acoustics: Acoustics,
     heard: Sequence[Sequence[Heard]],
-    shortest_vowel: int,
+    vowels: Sequence[int],
 ) -> Path:
     """10 ms a step, triphones, each word within its window from the coarse pass."""
     model = acoustics.model
-    sheet = fine(stretch.lines, model, shortest_vowel)
+    sheet = fine(stretch.lines, model, vowels)
     frames = stretch.last - stretch.first
     opens, closes = _state_windows(sheet, stretch, heard)
     chain = Chain(
@@ -101,26 +101,34 @@ def fine_pass(
     return _path(stretch.first, sheet, best_path(chain, scores, frames), 1)
 
 
-def shortest_vowel(stretches: Sequence[Stretch], paths: Sequence[Path]) -> int:
-    """How many steps of POOL frames every vowel lasts at least, from the pace of this song.
+def shortest_vowels(stretches: Sequence[Stretch], paths: Sequence[Path]) -> list[list[int]]:
+    """How many steps of POOL frames every vowel lasts at least, for each line of each stretch.
 
     Sung time is held by vowels. Without a bound, one long vowel swallows its neighbours' and their
     words are squeezed to nothing; with it, mean onset error fell from 34 to 23 ms on true vocals
-    and from 82 to 51 ms on separated ones (12 songs). The bound is a share of the median line's
-    time per vowel, so that rap is not slowed down.
+    and from 82 to 51 ms on separated ones (12 songs). The bound is a share of the line's own time
+    per vowel, and of the song's median where the line seems slower: a quick line isn't held up by
+    slow ones, and a line that a first pass stretched doesn't keep its stretch.
     """
-    paces: list[float] = []
-    for stretch, path in zip(stretches, paths, strict=True):
-        spots = word_frames(path)
-        for line in stretch.lines:
-            vowels = sum(phone in VOWELS for _, phones in line for phone in phones)
-            known = [spots[word] for word, _ in line if word in spots]
-            if vowels and known:
-                paces.append((known[-1][1] - known[0][0]) / vowels)
-    if not paces:
-        return SHORTEST_VOWEL
-    steps = int(_VOWEL_SHARE * float(np.median(paces)) / POOL)
-    return min(max(steps, SHORTEST_VOWEL), _LONGEST_BOUND)
+    paces = [
+        [_pace(line, spots) for line in stretch.lines]
+        for stretch, spots in zip(stretches, map(word_frames, paths), strict=True)
+    ]
+    known = [pace for row in paces for pace in row if pace is not None]
+    typical = float(np.median(known)) if known else 0.0
+
+    def bound(pace: float | None) -> int:
+        steps = int(_VOWEL_SHARE * min(pace or 0.0, typical) / POOL)
+        return min(max(steps, SHORTEST_VOWEL), _LONGEST_BOUND)
+
+    return [[bound(pace) for pace in row] for row in paces]
+
+
+def _pace(line: Line, spots: Mapping[int, tuple[int, int]]) -> float | None:
+    """Frames a vowel, None for a line that has none or wasn't placed."""
+    vowels = sum(phone in VOWELS for _, phones in line for phone in phones)
+    known = [spots[word] for word, _ in line if word in spots]
+    return (known[-1][1] - known[0][0]) / vowels if vowels and known else None
 
 
 def hear(stretch: Stretch, path: Path, acoustics: Acoustics) -> list[list[Heard]]:

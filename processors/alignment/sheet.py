@@ -55,27 +55,27 @@ VOWELS = frozenset(_VOWELS.split())
 """The ARPABET phones that carry a note."""
 
 
-def coarse(lines: Sequence[Line], model: AcousticModel, shortest_vowel: int) -> Sheet:
-    """One state a consonant, as many a vowel as it must last 30 ms steps; no context."""
-    return _sheet(lines, model, shortest_vowel, fine=False)
+def coarse(lines: Sequence[Line], model: AcousticModel, vowels: Sequence[int]) -> Sheet:
+    """One state a consonant, ``vowels[line]`` a vowel (30 ms each); no context."""
+    return _sheet(lines, model, vowels, fine=False)
 
 
-def fine(lines: Sequence[Line], model: AcousticModel, shortest_vowel: int) -> Sheet:
+def fine(lines: Sequence[Line], model: AcousticModel, vowels: Sequence[int]) -> Sheet:
     """Three states a phone, each in the context of its neighbours (triphones).
 
-    A vowel that must last ``shortest_vowel`` steps of 30 ms has each of its three as often.
+    A vowel that must last ``vowels[line]`` times 30 ms has each of its three as often.
     """
-    return _sheet(lines, model, shortest_vowel, fine=True)
+    return _sheet(lines, model, vowels, fine=True)
 
 
 def _sheet(
-    lines: Sequence[Line], model: AcousticModel, shortest_vowel: int, *, fine: bool
+    lines: Sequence[Line], model: AcousticModel, vowels: Sequence[int], *, fine: bool
 ) -> Sheet:
     silence = model.phone(SILENCE)
-    times = [shortest_vowel if phone in VOWELS else 1 for phone in model.phones]
     rows: list[tuple[int, int, int, int]] = []
     gaps: list[int] = []
-    for number, line in enumerate(lines):
+    for number, (line, least) in enumerate(zip(lines, vowels, strict=True)):
+        times = [least if phone in VOWELS else 1 for phone in model.phones]
         gaps.append(len(rows))
         rows.append((GAP, number, -1, -1))
         spoken = [(word, [model.phone(phone) for phone in phones]) for word, phones in line]

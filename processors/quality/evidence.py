@@ -93,9 +93,9 @@ class Thresholds:
     """Lines with fewer words have no pace."""
     uncovered_ms: int = 4000
     """Singing this long without a word is a missing line (a breath of la-la is shorter)."""
-    uncovered_db: float = 4.0
-    """… if it is at most this much below the words' own level: residue of the band in a separated
-    stem is 6 dB and more below."""
+    uncovered_db: float = 3.0
+    """… if it has at least half the power of the words. In 30 lightly separated songs the residue
+    of the band in breaks was 3.0 to 7.7 dB below the words, single lines at most 2.9 dB."""
     bridge_ms: int = 400
     """Pauses up to this are part of one run of singing."""
 

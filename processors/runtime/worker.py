@@ -220,7 +220,7 @@ class Worker:
     def _assign(self, partitions: frozenset[TopicPartition]) -> None:
         assert self._consumer is not None
         self._lanes.pause_again(self._consumer)
-        self._logger.info("partitions assigned", partitions=_listed(partitions))
+        self._logger.debug("partitions assigned", partitions=_listed(partitions))
 
     def _revoke(self, partitions: frozenset[TopicPartition]) -> None:
         # Still ours until this returns: commit what is done, then let go.
@@ -228,7 +228,7 @@ class Worker:
         self._commit()
         self._ledger.forget(partitions)
         self._lanes.revoked(partitions)
-        self._logger.info("partitions revoked", partitions=_listed(partitions))
+        self._logger.debug("partitions revoked", partitions=_listed(partitions))
 
     # Records become tries.
 

@@ -58,6 +58,7 @@ class Running:
 
     def __init__(self, folder: Path, arguments: Iterable[str], **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._stdout = folder / "stdout.txt"
         self._stderr = folder / "stderr.txt"
         with self._stdout.open("ab") as out, self._stderr.open("ab") as err:
