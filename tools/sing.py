@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gateway.client import Client, Json, Refused
+from gateway.client import Client, Refused
+from gateway.client_calls import Json
 from processors.audio.decoding import decode
 from processors.audio.encoding import write_mp3
 from schemas.documents.karaoke import KaraokeDocument
