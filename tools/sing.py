@@ -156,7 +156,9 @@ def _to_the_end(
             name = step["step"]
             if name not in rows:
                 rows[name] = bars.add_task(name, total=1.0, note=_DOING[name])
-            bars.update(rows[name], completed=step["progress"], note=step.get("note") or _DOING[name])
+            bars.update(
+                rows[name], completed=step["progress"], note=step.get("note") or _DOING[name]
+            )
             if step["state"] == "succeeded":
                 bars.update(rows[name], completed=1.0, note="")
 
@@ -208,9 +210,7 @@ def _report(sung: Sung) -> None:
         if "seconds" not in step:
             continue
         note = " (reused)" if step.get("reused") else ""
-        table.add_row(
-            step["step"], f"{step.get('backend') or ''}{note}", f"{step['seconds']:.1f}"
-        )
+        table.add_row(step["step"], f"{step.get('backend') or ''}{note}", f"{step['seconds']:.1f}")
     _console.print(table)
     words = list(sung.karaoke.words())
     placed = sum(word.start_ms is not None for word in words)
