@@ -7,12 +7,10 @@ from gateway.guard.problems import Code, Problem
 from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
-from schemas.work import STEPS
+from gateway.steps import step_of
 
 RETRY_AFTER_S = 2
 """Asked of a client that polls; it should wait longer each time."""
-
-_STEP_OF = {stage: step for step, stage in STEPS.items()}
 
 
 def find_track(services: Services, caller: Caller, track_id: str) -> Track:
@@ -44,7 +42,7 @@ def unpublished(services: Services, track: Track) -> Problem:
         )
     code = Code.TRACK_CANCELED if job.state == "canceled" else Code.TRACK_FAILED
     stage = (job.error.stage if job.error else "") or job.stage
-    step = _STEP_OF.get(stage, stage)
+    step = step_of(stage)
     reason = job.error.message if job.error else ""
     how = f"was canceled at {step}" if job.state == "canceled" else f"failed at {step}"
     return Problem(
@@ -72,5 +70,5 @@ def _where(job: Job | None) -> dict[str, object]:
 def _progress_in_words(track: Track, job: Job | None) -> str:
     if job is None:
         return f"Track '{track.track_id}' is queued."
-    step = _STEP_OF.get(job.stage, job.stage)
+    step = step_of(job.stage)
     return f"Track '{track.track_id}' is {job.state} at {step}, {job.progress:.0%} done."

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from gateway.api.dependencies import Wire, instant
 from gateway.projection.job import Failure, Job, Step
+from gateway.steps import step_of
 from gateway.streaming import Snapshot
-from schemas.work import STEPS
-
-_STEP_OF = {stage: step for step, stage in STEPS.items()}
 
 UNTAKEN_MS = 5_000
 """A due step that no worker takes for this long is shown as waiting for one: an idle worker takes
@@ -77,7 +74,7 @@ def job_view(job: Job, now_ms: int) -> JobView:
     """A job as of ``now_ms`` (Unix time)."""
     steps = [_step_view(job, step, now_ms) for step in job.steps]
     at = next((each for each in job.steps if each.stage == job.stage), None)
-    current = next((view for view in steps if view.step == _STEP_OF.get(job.stage)), None)
+    current = next((view for view in steps if view.step == step_of(job.stage)), None)
     running = current is not None and current.state == "running" and not job.ended
     return JobView(
         job_id=job.job_id,
@@ -85,7 +82,7 @@ def job_view(job: Job, now_ms: int) -> JobView:
         kind=job.kind or None,
         version=job.version or None,
         state=job.state,
-        step=_STEP_OF.get(job.stage),
+        step=step_of(job.stage) or None,
         stage=job.stage or None,
         progress=round(job.progress, 4),
         attempt=job.attempt,
@@ -110,16 +107,6 @@ def job_snapshot(job: Job, now_ms: int) -> Snapshot:
         basis=job_view(job, job.updated_ms).model_dump_json(),
         ended=job.ended,
     )
-
-
-def open_steps(steps: Sequence[Step]) -> list[str]:
-    """The API steps that have not succeeded."""
-    return [_STEP_OF[step.stage] for step in steps if step.state != "succeeded"]
-
-
-def step_of(stage: str) -> str:
-    """What the API calls a stage."""
-    return _STEP_OF.get(stage, stage)
 
 
 def _step_view(job: Job, step: Step, now_ms: int) -> StepView:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.projection.fold import fold
+from gateway.projection.sqlite import SqliteStore
 from gateway.projection.store import StoreError
 from tests.gateway.house import House, problem
+from topics.catalog import CATALOG
 from topics.log import Doubtful, LogError
 
 
@@ -66,6 +70,24 @@ def test_what_was_committed_is_accepted_even_when_it_cannot_be_folded_yet(
     monkeypatch.setattr(house.store, "apply", busy)
     assert house.http.post("/v1/tracks/import", json=body).status_code == 202
     assert len(house.events("import-requested")) == 1
+
+
+def test_the_projector_folds_to_what_the_gateway_showed(house: House, tmp_path: Path) -> None:
+    accepted = house.published()
+    track = f"/v1/tracks/{accepted['trackId']}"
+    draft = house.http.patch(
+        f"{track}/lyrics?reprocess=auto", json={"lyrics": "la"}, headers={"If-Match": '"1"'}
+    ).json()
+    house.fail(draft["jobId"])
+    house.http.post(f"/v1/jobs/{draft['jobId']}/retry")
+    house.http.post(f"/v1/jobs/{draft['jobId']}/cancel")
+    house.http.post(f"{track}/versions/1/publish")
+
+    rebuilt = SqliteStore(tmp_path / "rebuilt.db")
+    events = [envelope for topic in CATALOG for envelope in house.events(topic)]
+    rebuilt.apply(change for envelope in events for change in fold(envelope))
+    assert rebuilt.dump() == house.store.dump()
+    rebuilt.close()
 
 
 def test_two_events_of_one_request_are_committed_together(house: House) -> None:
