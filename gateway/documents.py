@@ -14,6 +14,9 @@ from topics.artifacts.protocol import ArtifactStore
 
 MEDIA_TYPE = "application/json"
 
+_CHARACTERS_A_WORD = 40
+"""Marks and spaces included; the longest words that are sung are shorter."""
+
 _KEPT = 64
 """Published documents kept in memory: a few hundred kB each at most."""
 
@@ -61,12 +64,26 @@ class Documents:
 
 def lyrics_from(text: str, *, language: str, max_words: int) -> LyricsDocument:
     """Given lyrics as a document. Raises 422."""
+    check_characters(text, max_words)
     try:
         document = LyricsDocument.from_text(text, language=language)
     except (NothingSung, TooManyWords) as refused:
         raise refused_lyrics(refused) from None
     check_length(document, max_words)
     return document
+
+
+def check_characters(text: str, max_words: int) -> None:
+    """Raise 422 for a text so long that it need not be cut into words to see that it is no song's.
+
+    Cutting and comparing cost time that grows with the text; this bounds it.
+    """
+    most = max_words * _CHARACTERS_A_WORD
+    if len(text) > most:
+        raise _lyrics_problem(
+            Code.LYRICS_TOO_LONG,
+            f"The lyrics have {len(text)} characters; up to {most} are taken.",
+        )
 
 
 def check_length(document: LyricsDocument, max_words: int) -> None:

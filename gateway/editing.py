@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.documents import check_length, refused_lyrics
+from gateway.documents import check_characters, check_length, refused_lyrics
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
 from gateway.guard.preconditions import require_match
@@ -20,6 +20,9 @@ from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
 from schemas.events import Event, LyricsEdited, ReprocessRequested
 
 ALIGN = "alignment"
+
+MAX_EFFORT = 200_000
+"""Respelled lines times words of the song: 400 lines of a song of 500 words take about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,26 @@ def lyrics_of(services: Services, version: Version) -> LyricsDocument:
     return services.documents.lyrics(version.lyrics)
 
 
+def _check_effort(lyrics: LyricsDocument, edits: Sequence[LyricsEdit]) -> None:
+    """Each respelled line is compared with the whole song: many at once are better one text."""
+    respelled = sum(1 for edit in edits if edit.line_id is not None and edit.text is not None)
+    words = sum(1 for _ in lyrics.words())
+    if respelled * words > MAX_EFFORT:
+        most = max(1, MAX_EFFORT // words)
+        raise Problem(
+            Code.EDIT_INVALID,
+            f"{respelled} lines have new text; up to {most} of this song can be edited singly."
+            " Send the whole text as lyrics instead.",
+        )
+
+
 def _edited(
     services: Services, base: Version, text: str | None, edits: Sequence[LyricsEdit]
 ) -> LyricsDocument:
     lyrics = lyrics_of(services, base)
+    if text is not None:
+        check_characters(text, services.settings.max_lyrics_words)
+    _check_effort(lyrics, edits)
     try:
         return apply_edits(lyrics, edits) if text is None else lyrics.with_text(text)
     except (NothingSung, TooManyWords) as refused:

@@ -19,6 +19,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from gateway.changes import Changes
+from gateway.guard.problems import Problem
+from gateway.projection.store import StoreError
 
 RETRY_MS = 2_000
 """How long EventSource waits before it reconnects."""
@@ -83,7 +85,11 @@ async def _events(
     while not ended and not changes.closed:
         await changes.wait(mark, max(0.0, spoke + heartbeat_s - clock()))
         mark = changes.mark()
-        now = await run_in_threadpool(read)
+        try:
+            now = await run_in_threadpool(read)
+        except (Problem, StoreError):
+            # Gone or out of reach: the client comes back and gets its 404 or 503 properly.
+            return
         if now.id != seen:
             yield now.encode()
             seen, ended, spoke = now.id, now.ended, clock()

@@ -25,7 +25,8 @@ from schemas.documents.lrc import to_lrc
 FORMATS = ("karaoke", "lrc")
 """What lyrics are offered as."""
 
-MAX_EDITS = 10_000
+MAX_EDITS = 5_000
+"""One for each word of the longest song."""
 
 OFFERED: dict[int | str, dict[str, Any]] = {
     200: {

@@ -338,7 +338,7 @@ def karaoke_of(lyrics: LyricsDocument) -> Karaoke:
         lines.append(Line.of(line.id, line.singer, words))
     return Karaoke(
         language=lyrics.language,
-        duration_ms=600_000,
+        duration_ms=3_600_000,
         singers=lyrics.singers or (Singer(id="s1", name=""),),
         lines=tuple(lines),
         qc=Quality(score=0.9, flags=(Flag(code="test", message="made by a test"),)),

@@ -166,15 +166,14 @@ class TestProblems:
         monkeypatch.setattr(house.store, "job", fail)
         problem(house.http.get("/v1/jobs/job_1"), 503, "unavailable")
 
-    @pytest.mark.parametrize("code", list(Code), ids=lambda code: code.word)
-    def test_each_is_explained_at_its_type(self, house: House, code: Code) -> None:
-        found = house.http.get(f"/problems/{code.word}").json()
-        assert found == {
-            "code": code.word,
-            "status": code.status,
-            "title": code.title,
-            "help": code.advice,
-        }
+    def test_each_is_explained_at_its_type(self, house: House) -> None:
+        for code in Code:
+            assert house.http.get(f"/problems/{code.word}").json() == {
+                "code": code.word,
+                "status": code.status,
+                "title": code.title,
+                "help": code.advice,
+            }
 
     def test_unknown_types(self, house: House) -> None:
         problem(house.http.get("/problems/unheard_of"), 404, "not_found")

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.projection.store import StoreError
 from gateway.server import Server, serve
 from tests.gateway.house import CLIENT, House, settings
 
@@ -47,6 +48,11 @@ class Events:
                 name, _, value = line.partition(": ")
                 fields[name] = value
         raise EOFError
+
+    def drain(self) -> None:
+        """Read to the end. Raises EOFError there."""
+        while True:
+            self.next()
 
     def comment(self) -> str:
         return next(line for line in self._lines if line.startswith(":"))
@@ -118,6 +124,24 @@ def test_a_silent_stream_is_kept_open_by_comments(tmp_path: Path) -> None:
             assert Events(answer).comment() == ": still here"
     finally:
         house.close()
+
+
+def test_a_stream_ends_when_the_projection_is_out_of_reach(
+    house: House, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = house.imported()["jobId"]
+    with http.stream("GET", f"/v1/jobs/{job}/events") as answer:
+        events = Events(answer)
+        events.next()
+
+        def fail(*args: object) -> None:
+            raise StoreError("locked")
+
+        house.progress(job, 0.5)
+        monkeypatch.setattr(house.store, "job", fail)
+        house.services.changes._wake(-2)
+        with pytest.raises(EOFError):
+            events.drain()
 
 
 def test_a_held_poll_is_answered_when_the_version_is_there(

@@ -135,6 +135,7 @@ class TestEdit:
             ({"lyrics": "!!!"}, 422, "lyrics_without_words"),
             ({"lyrics": ""}, 422, "lyrics_without_words"),
             ({"lyrics": "la " * 10_000}, 422, "lyrics_too_long"),
+            ({"lyrics": "л" * 300_000}, 422, "lyrics_too_long"),
         ],
     )
     def test_refuses_what_makes_no_sense(
@@ -143,6 +144,12 @@ class TestEdit:
         track = house.published()["trackId"]
         problem(edit(house, track, 1, **body), status, code)
         assert house.events("lyrics-edited") == []
+
+    def test_respelling_very_many_lines_is_one_text(self, house: House) -> None:
+        track = house.published(lyrics="la la la la la\n" * 300)["trackId"]
+        edits = [{"lineId": f"l{n}", "text": "lo lo"} for n in range(1, 301)]
+        found = problem(edit(house, track, 1, edits=edits), 422, "edit_invalid")
+        assert "up to 133" in found["detail"]
 
     def test_waits_for_the_first_version(self, house: House) -> None:
         track = house.imported()["trackId"]
