@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from gateway.projection.projector import Projector
+from gateway.projection.projector import Projector, rebuild
 from gateway.projection.sqlite import SqliteStore
 from gateway.projection.sqlite_reservations import SqliteReservations
 from gateway.server import Server, listen
@@ -68,6 +68,9 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
 def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
     """The projector in a thread; the event is set when it ends by itself, which is a failure."""
     store = SqliteStore(settings.data_dir / "projection.db")
+    if store.sequence() == 0:
+        # A new store, or one that was thrown away: the group's offsets say nothing about it.
+        rebuild(log, settings.codec(), store)
     project = Projector(log, settings.codec(), store, monotonic=time.monotonic)
     stop, over = threading.Event(), threading.Event()
 

@@ -17,11 +17,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.panel import Panel
 
+from gateway.projection.store import StoreError
 from gateway.settings import GatewaySettings
 from processors.settings import StageSettings
 from schemas.work import STAGES
 from tools import product
 from topics import logs
+from topics.artifacts import ArtifactError
+from topics.log import LogError
 from topics.settings import BusSettings
 
 _console = Console(stderr=True)
@@ -94,6 +97,14 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def in_words(error: Exception) -> str:
+    """What the system or the bus refused, and which file it was about."""
+    if not isinstance(error, OSError):
+        return str(error)
+    what = error.strerror or str(error)
+    return f"'{error.filename}': {what}" if error.filename else what
+
+
 def _configure(settings: BusSettings) -> None:
     """Log as the settings say; a person at a terminal who said nothing gets what people read."""
     chosen = "log_format" in settings.model_fields_set or not sys.stderr.isatty()
@@ -134,9 +145,8 @@ def _stoppable() -> Iterator[threading.Event]:
     before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
-    except OSError as error:
-        print(f"melisma: {error.strerror or error}", file=sys.stderr)
-        raise typer.Exit(1) from error
+    except (OSError, LogError, ArtifactError, StoreError) as error:
+        fail(in_words(error))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -18,13 +18,16 @@ from rich.table import Table
 
 from gateway.client import Client, Refused
 from gateway.client_calls import Json
+from gateway.projection.store import StoreError
 from processors.audio.decoding import decode
 from processors.audio.encoding import write_mp3
 from schemas.documents.karaoke import KaraokeDocument
 from tools import product
 from tools.player.page import player_page
-from tools.serve import fail, settings_for
+from tools.serve import fail, in_words, settings_for
 from topics import logs
+from topics.artifacts import ArtifactError
+from topics.log import LogError
 
 TIMEOUT_S = 4 * 3600.0
 """Longer than the hard limits of all steps of the longest song together."""
@@ -62,9 +65,10 @@ def sing_song(
     """Make the karaoke of ``song`` in ``out`` and say how it went. Leaves with status 1 when the
     song or the lyrics cannot be used.
     """
-    if not song.is_file():
-        fail(f"there is no file '{song}'")
+    _check_song(song)
     text = _lyrics_text(lyrics)
+    if out.exists() and not out.is_dir():
+        fail(f"'{out}' is not a folder; name another one with --out")
     try:
         with _own_product(data) as client, _bars() as bars:
             job = _to_the_end(
@@ -76,11 +80,22 @@ def sing_song(
             karaoke = _save(client, bars, job, out, title=title or song.stem, artist=artist)
     except Refused as refused:
         fail(f"{song.name}: {refused}")
+    except (OSError, LogError, ArtifactError, StoreError) as error:
+        fail(in_words(error))
     except KeyboardInterrupt:
         fail("stopped; nothing was written that is not whole")
     result = Sung(karaoke, job, out)
     _report(result)
     return result
+
+
+def _check_song(song: Path) -> None:
+    if song.is_dir():
+        fail(f"'{song}' is a folder; name one audio file in it")
+    if not song.is_file():
+        fail(f"there is no file '{song}'")
+    if song.stat().st_size == 0:
+        fail(f"'{song}' is empty; export or download the song again")
 
 
 def _lyrics_text(path: Path | None) -> str | None:
@@ -90,6 +105,8 @@ def _lyrics_text(path: Path | None) -> str | None:
         return path.read_text("utf-8-sig")
     except FileNotFoundError:
         fail(f"there is no file '{path}'")
+    except OSError as error:
+        fail(f"the lyrics cannot be read: {in_words(error)}")
     except UnicodeDecodeError:
         fail(f"'{path}' is not UTF-8 text; save the lyrics as UTF-8")
 
