@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from tools.stack.cli import app as stack_app
+
 app = typer.Typer(
     name="melisma",
     help="Turn songs into published, versioned karaoke.",
@@ -17,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(stack_app, name="stack")
 
 Data = Annotated[
     Path | None,

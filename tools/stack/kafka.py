@@ -1,0 +1,104 @@
+"""Apache Kafka, KRaft: one node that is broker and controller, or several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.stack import probes
+from tools.stack.ports import LOOPBACK
+from tools.stack.service import Place, jvm, write_properties
+
+_HEAP_MB = 384
+
+# Of the topics that Kafka keeps for itself. The default of 50 is for clusters; each partition
+# costs memory, descriptors and time at every start.
+_INTERNAL_PARTITIONS = 4
+
+_LOGGING = {
+    "appender.out.type": "Console",
+    "appender.out.name": "out",
+    "appender.out.layout.type": "PatternLayout",
+    "appender.out.layout.pattern": "%d{ISO8601} %p %m (%c{1})%n",
+    "rootLogger.level": "INFO",
+    "rootLogger.appenderRef.out.ref": "out",
+}
+
+
+class Kafka:
+    """The log of the product."""
+
+    name = "kafka"
+    title = "Kafka 4"
+    java = (17, 25)
+    purposes = ("client", "internal", "controller")
+
+    def configure(self, place: Place) -> None:
+        write_properties(place.config / "server.properties", server_properties(place))
+        write_properties(place.config / "log4j2.properties", _LOGGING)
+
+    def format_arguments(self, place: Place, jars: Path) -> Sequence[str] | None:
+        if (place.data / "meta.properties").exists():
+            return None
+        return [
+            *self._options(place, jars),
+            *("kafka.tools.StorageTool", "format", "--ignore-formatted"),
+            *("-t", place.state.cluster_id, "-c", str(place.config / "server.properties")),
+        ]
+
+    def arguments(self, place: Place, jars: Path) -> Sequence[str]:
+        server = ["kafka.Kafka", str(place.config / "server.properties")]
+        return [*self._options(place, jars), *server]
+
+    def is_ready(self, place: Place) -> bool:
+        return place.number in probes.kafka_brokers(place.port("client"))
+
+    def environment(self, places: Sequence[Place]) -> Mapping[str, str]:
+        addresses = [f"{LOOPBACK}:{place.port('client')}" for place in places]
+        return {"KAFKA_BOOTSTRAP_SERVERS": ",".join(addresses)}
+
+    def _options(self, place: Place, jars: Path) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={place.config / 'log4j2.properties'}"
+        return [*jvm(place, heap_mb=_HEAP_MB), logging, "-cp", f"{jars}/*"]
+
+
+def server_properties(place: Place) -> dict[str, object]:
+    """The broker's configuration: what differs from Kafka's defaults, and why."""
+    brokers = place.state.brokers
+    copies = min(brokers, 3)
+    in_step = max(1, copies - 1)  # one broker may be away, as in a rolling restart
+    voters = ",".join(
+        f"{number}@{LOOPBACK}:{place.state.ports[f'kafka-{number}']['controller']}"
+        for number in range(1, brokers + 1)
+    )
+    listen = {name: f"{LOOPBACK}:{place.port(name)}" for name in Kafka.purposes}
+    return {
+        "node.id": place.number,
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": voters,
+        "log.dirs": place.data,
+        # Brokers talk to one another on a listener of their own, so that a test can put itself
+        # between a client and the broker (`advertised.listeners`) and cut only that.
+        "listeners": ",".join(f"{name.upper()}://{at}" for name, at in listen.items()),
+        "advertised.listeners": f"CLIENT://{listen['client']},INTERNAL://{listen['internal']}",
+        "listener.security.protocol.map": ",".join(f"{n.upper()}:PLAINTEXT" for n in listen),
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "INTERNAL",
+        # Topics are made from the catalog, with its partitions; a typo must not make one.
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": copies,
+        "min.insync.replicas": in_step,
+        "offsets.topic.replication.factor": copies,
+        "offsets.topic.num.partitions": _INTERNAL_PARTITIONS,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_step,
+        "transaction.state.log.num.partitions": _INTERNAL_PARTITIONS,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_step,
+        "share.coordinator.state.topic.num.partitions": _INTERNAL_PARTITIONS,
+        # Waiting 3 s for further members helps clusters that start together, not one machine.
+        "group.initial.rebalance.delay.ms": 0,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        **place.settings,
+    }
