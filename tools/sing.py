@@ -52,6 +52,10 @@ class Sung:
     out: Path
 
 
+class _Unsung(Exception):
+    """The job did not come to its end; the message says why."""
+
+
 def sing_song(
     song: Path,
     lyrics: Path | None,
@@ -76,9 +80,9 @@ def sing_song(
             )
             if job["state"] != "succeeded":
                 error = job.get("error") or {}
-                fail(f"{song.name}: {error.get('message') or 'the job was ' + job['state']}")
+                raise _Unsung(error.get("message") or f"the job was {job['state']}")
             karaoke = _save(client, bars, job, out, title=title or song.stem, artist=artist)
-    except Refused as refused:
+    except (Refused, _Unsung) as refused:  # said here, behind the bars, which would paint over it
         fail(f"{song.name}: {refused}")
     except (OSError, LogError, ArtifactError, StoreError) as error:
         fail(in_words(error))
