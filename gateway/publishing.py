@@ -17,6 +17,7 @@ from gateway.projection.store import ProjectionStore, StoreError
 from schemas.events import Event
 from topics.codec import Codec, Envelope
 from topics.log import Doubtful, Fenced, Log, LogError, Producer
+from topics.process import process_name
 
 SOURCE = "gateway"
 
@@ -63,7 +64,7 @@ class Publisher:
     def _commit(self, envelopes: Sequence[Envelope]) -> None:
         outgoing = [self._codec.encode(envelope) for envelope in envelopes]
         with self._lock:
-            producer = self._producer or self._log.producer(SOURCE)
+            producer = self._producer or self._log.producer(f"{SOURCE}-{process_name()}")
             self._producer = producer
             try:
                 with producer.transaction() as transaction:

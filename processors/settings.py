@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from topics.process import process_name
 from topics.settings import BusSettings
 
 
@@ -60,7 +59,7 @@ class StageSettings(BaseSettings):
         description="Folder of the scratch files of work in progress.",
     )
     worker_name: str = Field(
-        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        default_factory=process_name,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Name of this process, unique among the workers of a stage.",
     )

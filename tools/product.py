@@ -18,9 +18,11 @@ from processors.runtime.host import Host
 from processors.settings import StageSettings
 from schemas.work import STAGES
 from topics import logs
-from topics.catalog import partitions
-from topics.log import Log
+from topics.catalog import partitions, retention_ms
+from topics.log import EmbeddedLog, Log, LogError
 from topics.settings import BusSettings
+
+_TRIM_S = 3600.0
 
 _log = logs.get(__name__)
 
@@ -29,12 +31,27 @@ _log = logs.get(__name__)
 def bus(settings: BusSettings) -> Iterator[Log]:
     """The log with every topic of the product in place."""
     log = settings.open_log()
+    over = threading.Event()
     try:
         codec = settings.codec()
         log.provision({codec.on_log(name): n for name, n in partitions(STAGES).items()})
+        if isinstance(log, EmbeddedLog):  # a broker trims by itself
+            kept = {codec.on_log(name): ms for name, ms in retention_ms(STAGES).items()}
+            threading.Thread(target=_trim, args=(log, kept, over), name="trim", daemon=True).start()
         yield log
     finally:
+        over.set()
         log.close()
+
+
+def _trim(log: EmbeddedLog, kept: dict[str, int], over: threading.Event) -> None:
+    """Delete what has outlived its retention, now and every hour."""
+    while not over.is_set():
+        try:
+            log.trim(kept)
+        except LogError as error:
+            _log.warning("the log was not trimmed; it is tried again", error=str(error))
+        over.wait(_TRIM_S)
 
 
 @contextmanager

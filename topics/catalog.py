@@ -76,6 +76,10 @@ CONTROL = ("job-canceled", "job-retried")
 """Topics that every worker reads whole: what they say holds for every stage."""
 
 
+RETRY_RETENTION_MS = 3 * _DAY_MS
+"""Of the retry topics: several times the longest delay, so that a long outage loses no try."""
+
+
 def retry_topic(stage: str, tier: str) -> str:
     """Where a stage's records wait for their next try."""
     return f"{stage}.retry.{tier}"
@@ -84,6 +88,14 @@ def retry_topic(stage: str, tier: str) -> str:
 def dead_letter_topic(stage: str) -> str:
     """Where a stage puts what it gave up on, bytes unchanged."""
     return f"{stage}.dlq"
+
+
+def retention_ms(stages: Iterable[str]) -> dict[str, int]:
+    """The topics that do not keep their records for ever, and how long they do."""
+    finite = {t.name: t.retention_ms for t in CATALOG.values() if t.retention_ms != FOREVER}
+    for stage in stages:
+        finite |= {retry_topic(stage, tier): RETRY_RETENTION_MS for tier in RETRY_TIERS_MS}
+    return finite
 
 
 def partitions(stages: Iterable[str]) -> dict[str, int]:

@@ -8,12 +8,9 @@ from pydantic import Field
 
 from gateway.api.dependencies import Wire, instant
 from gateway.projection.job import Failure, Job, Step
+from gateway.projection.views import elapsed_seconds, no_worker_for_seconds, overdue
 from gateway.steps import step_of
 from gateway.streaming import Snapshot
-
-UNTAKEN_MS = 5_000
-"""A due step that no worker takes for this long is shown as waiting for one: an idle worker takes
-it within a tenth of a second, a busy one after its song."""
 
 
 class ErrorView(Wire):
@@ -73,7 +70,6 @@ class JobView(Wire):
 def job_view(job: Job, now_ms: int) -> JobView:
     """A job as of ``now_ms`` (Unix time)."""
     steps = [_step_view(job, step, now_ms) for step in job.steps]
-    at = next((each for each in job.steps if each.stage == job.stage), None)
     current = next((view for view in steps if view.step == step_of(job.stage)), None)
     running = current is not None and current.state == "running" and not job.ended
     return JobView(
@@ -90,7 +86,7 @@ def job_view(job: Job, now_ms: int) -> JobView:
         sla_seconds=current.sla_seconds if running and current else None,
         elapsed_seconds=current.elapsed_seconds if running and current else None,
         overdue=bool(running and current and current.overdue),
-        no_worker_for_seconds=_untaken_s(job, at, now_ms),
+        no_worker_for_seconds=_rounded(no_worker_for_seconds(job, now_ms)),
         error=_error(job.error),
         title=job.title or None,
         artist=job.artist or None,
@@ -110,8 +106,7 @@ def job_snapshot(job: Job, now_ms: int) -> Snapshot:
 
 
 def _step_view(job: Job, step: Step, now_ms: int) -> StepView:
-    elapsed = _elapsed_s(job, step, now_ms)
-    sla = step.sla_seconds or None
+    at_ms = job.updated_ms if job.ended else now_ms  # an ended job's clock stands still
     return StepView(
         step=step_of(step.stage),
         state=step.state,
@@ -123,27 +118,16 @@ def _step_view(job: Job, step: Step, now_ms: int) -> StepView:
         started_at=instant(step.started_ms),
         ended_at=instant(step.ended_ms),
         seconds=step.seconds,
-        elapsed_seconds=elapsed,
-        sla_seconds=sla,
-        overdue=elapsed > sla if elapsed is not None and sla is not None else None,
+        elapsed_seconds=_rounded(elapsed_seconds(step, at_ms)),
+        sla_seconds=step.sla_seconds or None,
+        overdue=overdue(step, at_ms) if step.sla_seconds else None,
         retry_after_seconds=None if step.retry_after_ms is None else step.retry_after_ms / 1000,
         error=_error(step.error),
     )
 
 
-def _elapsed_s(job: Job, step: Step, now_ms: int) -> float | None:
-    if step.state == "running" and not job.ended and step.seen_ms is not None:
-        return round(step.elapsed_seconds + max(0, now_ms - step.seen_ms) / 1000, 1)
-    if step.state == "succeeded" and step.seconds is not None:
-        return round(step.seconds, 1)
-    return round(step.elapsed_seconds, 1) if step.try_number else None
-
-
-def _untaken_s(job: Job, step: Step | None, now_ms: int) -> float | None:
-    if job.ended or step is None or step.state != "waiting" or step.due_ms is None:
-        return None
-    waited = now_ms - step.due_ms
-    return round(waited / 1000, 1) if waited >= UNTAKEN_MS else None
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _error(failure: Failure | None) -> ErrorView | None:

@@ -19,6 +19,7 @@ from gateway.projection.store import Applied, ProjectionStore, StoreError
 from topics.catalog import CATALOG, dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Doubtful, Fenced, Headers, Log, Outgoing, Producer, Record
+from topics.process import process_name
 
 GROUP = "projector"
 BATCH = 1000
@@ -92,7 +93,7 @@ class Projector:
                 letters = self._project(records, stop)
                 if letters is None:
                     return  # stopped before the store took the batch: it is read again next time
-                producer = producer or self._bus.producer(GROUP)
+                producer = producer or self._bus.producer(f"{GROUP}-{process_name()}")
                 producer = self._commit(producer, consumer, records, letters)
         finally:
             consumer.close()

@@ -53,7 +53,7 @@ class LightRecognizer:
         if primary not in ("en", "eng"):
             raise LanguageNotRecognized(
                 f"transcription: light transcription knows English only, this song is in "
-                f"{language!r}; give the lyrics, or use the full backend"
+                f"{language!r}; give the lyrics"
             )
         activity = detect(vocals)
         song_ms = int(vocals.frames * 1000 // vocals.rate)
