@@ -30,13 +30,13 @@ class GatewaySettings(BusSettings):
         default=(),
         description="Origins, comma-separated, whose pages may call the API (* for any).",
     )
-    upload_url_ttl_s: int = Field(
+    upload_url_ttl_seconds: int = Field(
         default=900, ge=1, le=86_400, description="How long a part's PUT URL works, in seconds."
     )
-    download_url_ttl_s: int = Field(
+    download_url_ttl_seconds: int = Field(
         default=300, ge=1, le=86_400, description="How long a media GET URL works, in seconds."
     )
-    upload_ttl_s: int = Field(
+    upload_ttl_seconds: int = Field(
         default=86_400, ge=60, description="How long an upload may stay unfinished, in seconds."
     )
     max_upload_bytes: int = Field(
@@ -62,10 +62,10 @@ class GatewaySettings(BusSettings):
         default=False,
         description="Accept http:// and private addresses as callbackUrl; for development only.",
     )
-    health_timeout_s: float = Field(
+    health_timeout_seconds: float = Field(
         default=1.5, gt=0, le=1.5, description="Longest wait for one dependency's health, seconds."
     )
-    sse_heartbeat_s: float = Field(
+    sse_heartbeat_seconds: float = Field(
         default=15.0, gt=0, description="Pause between comments that keep event streams open."
     )
     docs: bool = Field(default=True, description="Serve /docs and /openapi.json.")

@@ -74,7 +74,7 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
         purpose=promise.purpose,
         asset_id=derive(seed, "asset"),
         created_ms=now,
-        expires_ms=now + settings.upload_ttl_s * 1000,
+        expires_ms=now + settings.upload_ttl_seconds * 1000,
     )
     services.reservations.save_upload(upload)
     return upload
@@ -131,7 +131,7 @@ def sign_parts(
                 upload.key,
                 upload.store_upload,
                 number,
-                ttl_s=services.settings.upload_url_ttl_s,
+                ttl_s=services.settings.upload_url_ttl_seconds,
                 ip=caller.address or None,
                 max_bytes=min(upload.part_size_bytes, upload.size_bytes - before),
             ),

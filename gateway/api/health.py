@@ -99,7 +99,7 @@ async def ready(request: Request) -> JSONResponse:
     services: Services = request.app.state.services
     asked: dict[str, Probe] = request.app.state.probes
     answers = await asyncio.gather(
-        *(probe.ask(services.settings.health_timeout_s) for probe in asked.values())
+        *(probe.ask(services.settings.health_timeout_seconds) for probe in asked.values())
     )
     found = dict(zip(asked, answers, strict=True))
     up = all(each.status == "up" for each in found.values())

@@ -134,7 +134,7 @@ async def events(
         read,
         services.changes,
         last_event_id=last_event_id,
-        heartbeat_s=services.settings.sse_heartbeat_s,
+        heartbeat_s=services.settings.sse_heartbeat_seconds,
     )
 
 

@@ -39,7 +39,7 @@ def link(services: Services, caller: Caller, artifact: Artifact, title: str) -> 
         suffix = _SUFFIX.get(artifact.media_type, "")
         signed = services.artifacts.sign_get(
             artifact.uri,
-            ttl_s=services.settings.download_url_ttl_s,
+            ttl_s=services.settings.download_url_ttl_seconds,
             ip=caller.address or None,
             filename=f"{title} ({artifact.name}){suffix}",
         )

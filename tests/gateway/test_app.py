@@ -215,7 +215,7 @@ class TestHealth:
         assert "sda1" not in answer.text
 
     def test_one_that_hangs_costs_no_more_than_its_time(self, tmp_path: Path) -> None:
-        house = House(tmp_path, settings=settings(health_timeout_s=0.05))
+        house = House(tmp_path, settings=settings(health_timeout_seconds=0.05))
         try:
             house.app.state.probes["log"]._check = lambda: time.sleep(0.3)
             for _ in range(2):  # the second finds the first still hanging

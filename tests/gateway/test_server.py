@@ -113,7 +113,7 @@ def test_a_track_is_followed_beyond_its_first_version(house: House, http: httpx.
 
 
 def test_a_silent_stream_is_kept_open_by_comments(tmp_path: Path) -> None:
-    house = House(tmp_path, settings=settings(sse_heartbeat_s=0.05))
+    house = House(tmp_path, settings=settings(sse_heartbeat_seconds=0.05))
     try:
         job = house.imported()["jobId"]
         with (

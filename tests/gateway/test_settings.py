@@ -24,8 +24,8 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_defaults_are_the_contract() -> None:
     settings = GatewaySettings()
-    assert (settings.upload_url_ttl_s, settings.download_url_ttl_s) == (15 * 60, 5 * 60)
-    assert settings.health_timeout_s == 1.5
+    assert (settings.upload_url_ttl_seconds, settings.download_url_ttl_seconds) == (15 * 60, 5 * 60)
+    assert settings.health_timeout_seconds == 1.5
     assert settings.ip_binding == "enforce"
     assert settings.trusted_proxies == ()
 
@@ -35,8 +35,8 @@ def test_the_defaults_are_the_contract() -> None:
     [
         ("TRUSTED_PROXIES", "everyone"),
         ("PART_SIZE", str(5 * 1024 * 1024 - 1)),
-        ("HEALTH_TIMEOUT_S", "2"),
-        ("UPLOAD_URL_TTL_S", "0"),
+        ("HEALTH_TIMEOUT_SECONDS", "2"),
+        ("UPLOAD_URL_TTL_SECONDS", "0"),
         ("IP_BINDING", "maybe"),
     ],
 )

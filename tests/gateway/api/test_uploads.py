@@ -200,7 +200,7 @@ def test_uploads_that_nobody_finishes_are_swept(house: House) -> None:
     made = begin(house)
     put(house, made["parts"][0]["url"], WAV)
     assert sweep(house.services) == 0
-    house.clock.forward(house.settings.upload_ttl_s + 1)
+    house.clock.forward(house.settings.upload_ttl_seconds + 1)
     assert sweep(house.services) == 1
     assert house.http.get(f"/v1/uploads/{made['uploadId']}").json()["state"] == "aborted"
 
