@@ -339,7 +339,7 @@ def test_signed_urls_cannot_be_changed_or_passed_on(
 
 
 def test_expired_urls_are_refused_and_signed_again(own_product: Callable[..., Product]) -> None:
-    product = own_product(UPLOAD_URL_TTL_S="1", DOWNLOAD_URL_TTL_S="1")
+    product = own_product(UPLOAD_URL_TTL_SECONDS="1", DOWNLOAD_URL_TTL_SECONDS="1")
     with product.http() as http:
         url = part_url(http)
         time.sleep(2.1)  # expiry counts whole seconds

@@ -212,8 +212,8 @@ def test_a_damaged_file_is_named(name: str, run: Callable[..., Running], tmp_pat
 
 
 def test_wrong_settings_and_stages_are_named(run: Callable[..., Running]) -> None:
-    text = refused(run("up", "--port", "0", "--data", "data", DOWNLOAD_URL_TTL_S="soon"))
-    assert "DOWNLOAD_URL_TTL_S" in text
+    text = refused(run("up", "--port", "0", "--data", "data", DOWNLOAD_URL_TTL_SECONDS="soon"))
+    assert "DOWNLOAD_URL_TTL_SECONDS" in text
     assert "mixing" in refused(run("worker", "mixing", "--data", "data"))
 
 

@@ -153,6 +153,9 @@ def test_edits_make_a_version_and_leave_the_first_one_alone(
 
     again = client.reprocess(track, ["align"])
     assert again["version"] == 2
+    meanwhile = client.ready(track)
+    if meanwhile["version"] == 1:  # otherwise it was done already
+        assert meanwhile["pending"] == {"jobId": again["jobId"], "version": 2}
     job = finish(client, again["jobId"])
     steps = {each["step"]: each["state"] for each in job["steps"]}
     assert {"align", "qc", "publish"} <= set(steps)
@@ -200,6 +203,35 @@ def test_edits_make_a_version_and_leave_the_first_one_alone(
     assert (refused.value.status, refused.value.code) == (412, "precondition_failed")
     bare = http.patch(f"/v1/tracks/{track}/lyrics", json={"lyrics": "whose?"})
     assert (bare.status_code, bare.json()["code"]) == (428, "precondition_required")
+
+
+def test_a_browser_follows_a_job_to_its_end(client: Client, http: httpx.Client) -> None:
+    song = songs.make("short", 4)
+    accepted = accept(client, song)
+    # EventSource cannot set headers: the client id comes as a parameter.
+    address = f"/v1/jobs/{accepted['jobId']}/events?clientId=browser"
+    snapshots: list[Json] = []
+    last = ""
+    with http.stream("GET", address, headers={"Accept": "text/event-stream"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        for line in stream.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                last = value
+            elif name == "data":
+                snapshots.append(json.loads(value))
+    states = [each["state"] for each in snapshots]
+    assert states[-1] == "succeeded"
+    assert states == sorted(states, key=["queued", "running", "succeeded"].index)
+    shares = [each["progress"] for each in snapshots]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    final = client.job(accepted["jobId"])
+    assert snapshots[-1]["steps"] == final["steps"]
+    assert http.get(address, headers={"Last-Event-ID": last}).status_code == 204
+    with http.stream("GET", f"/v1/tracks/{accepted['trackId']}/events") as stream:
+        data = next(line for line in stream.iter_lines() if line.startswith("data: "))
+    assert json.loads(data.removeprefix("data: "))["version"] == 1
 
 
 def test_the_same_audio_is_separated_once(client: Client) -> None:

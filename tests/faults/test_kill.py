@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ from tests.e2e.product import (
     step,
     until,
 )
+from topics.catalog import CATALOG
+from topics.log.embedded import EmbeddedLog
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -94,49 +97,81 @@ def test_nothing_accepted_is_lost_to_a_kill_behind_the_answer(
 def test_killed_at_any_moment_every_job_ends_published_once(
     own_product: Callable[..., Product],
 ) -> None:
-    chance = random.Random(20_240)  # any seed: the moments have to differ, not to be these
+    chance = random.Random(20_240)
     product = own_product()
-    jobs: list[Json] = []
-    for number in range(ROUNDS):
-        song = songs.make("short", 1 + number % 5)
+    with product.client() as client:
+        undisturbed = accept(client, songs.make("short", 0))
+        finish(client, undisturbed["jobId"])
+    steps = records(product)
+    # A moment is a number of records that the log has taken since the import, and a little later:
+    # one in each stretch of the pipeline, in any order, however fast the machine is.
+    moments = [round(steps * (number + chance.random()) / ROUNDS) for number in range(ROUNDS)]
+    chance.shuffle(moments)
+    jobs = [undisturbed]
+    for number, moment in enumerate(moments):
+        song = songs.make("short", 1 + number)
         with product.client() as client:
+            # An older track is made anew beside the new one.
+            jobs.append(client.reprocess(jobs[-1]["trackId"], ["align"]))
             jobs.append(accept(client, song))
-            moment = chance.random()
-            where = _reach(client, jobs[-1]["jobId"], moment)
+            where = _behind(moment, chance.random(), product, client, jobs[-1]["jobId"])
         product.kill9()
         # Every second time the recovery is killed as well, at a moment of its own.
         again = ""
         if number % 2:
             product.restart()
             with product.client() as client:
-                later = moment + (1 - moment) * chance.random()
-                again = ", again at " + _reach(client, jobs[-1]["jobId"], later)
+                more = chance.randrange(steps // 2)
+                again = _behind(more, chance.random(), product, client, jobs[-1]["jobId"])
             product.kill9()
-        print(f"round {number + 1}: killed at {where}{again}")
+        print(f"round {number + 1}: killed {where}{' and ' if again else ''}{again}")
         product.restart()
         with product.client() as client:
-            finish(client, jobs[-1]["jobId"])
+            for job in jobs[-2:]:
+                finish(client, job["jobId"])
 
     with product.client() as client:
-        check_published(product, client, [each["trackId"] for each in jobs])
-        listed = client.jobs()["jobs"]
+        newest = {each["trackId"]: each["version"] for each in jobs}
+        for track, version in newest.items():
+            check_published(product, client, [track], version)
+        listed = client.jobs(limit=200)["jobs"]
     assert {each["state"] for each in listed} == {"succeeded"}
-    assert len(listed) == ROUNDS
-    assert set(published(product).values()) == {1}
+    assert len(listed) == len(jobs)
+    wanted = {(each["trackId"], each["version"]): 1 for each in jobs}
+    assert published(product) == wanted
     product.stop()
 
 
-def _reach(client: Client, job_id: str, share: float) -> str:
-    """Wait until this share of the job is done; where it then is."""
+def records(product: Product) -> int:
+    """How many records the topics of the catalog hold."""
+    log = EmbeddedLog(product.data / "log.db")
+    try:
+        return sum(log.end_offsets(list(CATALOG)).values())
+    finally:
+        log.close()
 
-    def reached() -> str:
-        job = client.job(job_id)
-        assert job["state"] not in ("failed", "canceled"), job
-        if job["state"] == "succeeded" or job["progress"] >= share:
-            return f"{job['progress']:.0%} ({job['state']}, {job.get('step')})"
-        return ""
 
-    return until(reached, f"{share:.0%} of the job", pause_s=0.005)
+def _behind(more: int, delay: float, product: Product, client: Client, job_id: str) -> str:
+    """Wait until the log has taken so many records more, or the job has ended, and up to 100 ms;
+    where the job then is.
+    """
+    log = EmbeddedLog(product.data / "log.db")
+    try:
+        before = sum(log.end_offsets(list(CATALOG)).values())
+        until(
+            lambda: (
+                sum(log.end_offsets(list(CATALOG)).values()) >= before + more
+                or client.job(job_id)["state"] == "succeeded"
+            ),
+            f"{more} records",
+            pause_s=0.005,
+        )
+    finally:
+        log.close()
+    time.sleep(0.1 * delay)
+    job = client.job(job_id)
+    assert job["state"] not in ("failed", "canceled"), job
+    return f"behind {more} records ({job['state']}, {job.get('step')}, {job['progress']:.0%})"
 
 
 def test_a_request_repeated_after_a_kill_gets_the_same_ids(
@@ -223,6 +258,32 @@ def test_the_job_of_a_child_that_stands_still_can_be_canceled(
         with pytest.raises(Refused):
             client.ready(accepted["trackId"])
         finish(client, accept(client, song)["jobId"])
+    product.stop()
+
+
+def test_a_write_that_fails_midway_is_done_again(own_product: Callable[..., Product]) -> None:
+    product = own_product()
+    song = songs.make("english", 1)
+    with product.client() as client:
+        accepted = accept(client, song)
+        child = _stopped_at_work(product, client, accepted["jobId"])
+        # As on a full disk, the child's files end after 100 kB: a third of a stem.
+        before = resource.prlimit(child, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        os.kill(child, signal.SIGCONT)
+
+        def refused() -> Json | None:
+            separate = step(client.job(accepted["jobId"]), "separate")
+            return separate if separate["state"] == "retrying" else None
+
+        failure = until(refused, "the refused write")["error"]
+        print(failure)
+        assert str(product.folder) not in str(failure)
+        if not gone(child):
+            resource.prlimit(child, resource.RLIMIT_FSIZE, before)
+        job = finish(client, accepted["jobId"])
+        assert step(job, "separate")["tryNumber"] == 2
+        assert not step(job, "separate").get("reused", False)
+        check_published(product, client, [accepted["trackId"]])
     product.stop()
 
 
