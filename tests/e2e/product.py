@@ -32,7 +32,7 @@ MELISMA = Path(sys.executable).with_name("melisma")
 LONG_S = 120.0
 """Longest wait for anything: a slow machine shared with other tests, not a claim about speed."""
 
-_KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 Json = dict[str, Any]
 
