@@ -18,11 +18,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 from topics.artifacts import keys as names
 from topics.artifacts.files import CHUNK_BYTES, NewFile, chunks_of, make_folder, new_file, room_for
-from topics.artifacts.multipart import MOST_PARTS, PartWriter, Upload, Uploads, whole_etag
+from topics.artifacts.multipart import PartWriter, Upload, Uploads, check_number, whole_etag
 from topics.artifacts.protocol import (
     ArtifactCorrupt,
     ArtifactError,
@@ -32,9 +32,7 @@ from topics.artifacts.protocol import (
     Stored,
     UploadInvalid,
 )
-from topics.artifacts.signing import Grant, check_secrets, sign
-
-IpBinding = Literal["enforce", "report", "off"]
+from topics.artifacts.signing import Grant, IpBinding, check_secrets, sign
 
 UNKNOWN_TYPE: Final = "application/octet-stream"  # RFC 2046, 4.5.1
 
@@ -173,7 +171,7 @@ class LocalStore:
     def part_writer(self, key: str, upload: str, number: int, limit: int | None) -> PartWriter:
         """Receive a part of ``limit`` bytes at most. Raises `ArtifactMissing`, `UploadInvalid`."""
         self._uploads.about(key, upload)
-        _check_number(number)
+        check_number(number)
         return PartWriter(self._uploads, key, upload, number, limit)
 
     def parts(self, key: str, upload: str) -> Sequence[Part]:
@@ -265,7 +263,7 @@ class LocalStore:
     ) -> SignedUrl:
         """See `ArtifactStore.sign_part`. ``ip`` None binds to no address."""
         names.check_key(key)
-        _check_number(number)
+        check_number(number)
         return self._signed(
             Grant(
                 "PUT",
@@ -367,8 +365,3 @@ def _chunks(source: Path | bytes | BinaryIO) -> Iterable[bytes]:
     if isinstance(source, Path):
         return chunks_of(source)
     return iter(lambda: source.read(CHUNK_BYTES), b"")
-
-
-def _check_number(number: int) -> None:
-    if not 1 <= number <= MOST_PARTS:
-        raise UploadInvalid(f"artifacts: part {number} is not between 1 and {MOST_PARTS}")

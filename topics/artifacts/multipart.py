@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -123,25 +123,8 @@ class Uploads:
     def chosen(self, key: str, upload: str, wanted: Sequence[tuple[int, str]]) -> list[Path]:
         """The files of the parts that the client names, in order. Raises `UploadInvalid`."""
         received = {part.number: (part, path) for part, path in self._files(upload)}
-        numbers = [number for number, _ in wanted]
-        if not numbers:
-            raise UploadInvalid(f"artifacts: the upload of '{key}' names no parts")
-        if any(a >= b for a, b in pairwise(numbers)):
-            raise UploadInvalid(
-                f"artifacts: the parts of '{key}' must be named once each, in ascending order"
-            )
-        missing = [number for number in numbers if number not in received]
-        if missing:
-            raise UploadInvalid(
-                f"artifacts: parts {_some(missing)} of '{key}' were not received; upload them"
-            )
-        changed = [n for n, etag in wanted if received[n][0].etag != bare_etag(etag)]
-        if changed:
-            raise UploadInvalid(
-                f"artifacts: the ETags of parts {_some(changed)} of '{key}' are not those of what "
-                "was received; list the parts or upload them again"
-            )
-        return [received[number][1] for number in numbers]
+        parts = {number: part for number, (part, _) in received.items()}
+        return [received[part.number][1] for part in chosen_parts(key, parts, wanted)]
 
     def done(self, key: str, upload: str) -> dict[str, Any] | None:
         """What `finish` recorded, if this upload of this key is complete."""
@@ -211,6 +194,37 @@ class Uploads:
         with new_file(self.temporary, "an upload's description") as file:
             file.write(json.dumps(record).encode())
             file.publish(target)
+
+
+def chosen_parts(
+    key: str, received: Mapping[int, Part], wanted: Sequence[tuple[int, str]]
+) -> list[Part]:
+    """The received parts that the client names, in order. Raises `UploadInvalid`."""
+    numbers = [number for number, _ in wanted]
+    if not numbers:
+        raise UploadInvalid(f"artifacts: the upload of '{key}' names no parts")
+    if any(a >= b for a, b in pairwise(numbers)):
+        raise UploadInvalid(
+            f"artifacts: the parts of '{key}' must be named once each, in ascending order"
+        )
+    missing = [number for number in numbers if number not in received]
+    if missing:
+        raise UploadInvalid(
+            f"artifacts: parts {_some(missing)} of '{key}' were not received; upload them"
+        )
+    changed = [n for n, etag in wanted if bare_etag(received[n].etag) != bare_etag(etag)]
+    if changed:
+        raise UploadInvalid(
+            f"artifacts: the ETags of parts {_some(changed)} of '{key}' are not those of what "
+            "was received; list the parts or upload them again"
+        )
+    return [received[number] for number in numbers]
+
+
+def check_number(number: int) -> None:
+    """Raise `UploadInvalid` for a number that no part can have."""
+    if not 1 <= number <= MOST_PARTS:
+        raise UploadInvalid(f"artifacts: part {number} is not between 1 and {MOST_PARTS}")
 
 
 def bare_etag(etag: str) -> str:

@@ -31,6 +31,9 @@ STORE_PATH: Final = "/v1/store/"
 SHORTEST_SECRET: Final = 16  # bytes; NIST SP 800-107 asks 112 bits of an HMAC key
 
 Method = Literal["GET", "PUT"]
+IpBinding = Literal["enforce", "report", "off"]
+"""What happens when a URL is used from another address than the one it was made for."""
+
 Pairs = Iterable[tuple[str, str]]
 
 

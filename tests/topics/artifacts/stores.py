@@ -10,9 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from topics.artifacts import (
     LocalStore,
 )
-from topics.artifacts.local import IpBinding
 from topics.artifacts.serving import Download, open_for_get, receive_part
-from topics.artifacts.signing import STORE_PATH
+from topics.artifacts.signing import STORE_PATH, IpBinding
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 BASE = "http://gateway.test"

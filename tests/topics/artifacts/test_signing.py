@@ -14,9 +14,8 @@ from topics.artifacts import (
     LocalStore,
     WrongAddress,
 )
-from topics.artifacts.local import IpBinding
 from topics.artifacts.serving import open_for_get
-from topics.artifacts.signing import STORE_PATH
+from topics.artifacts.signing import STORE_PATH, IpBinding
 
 
 @pytest.fixture
