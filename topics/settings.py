@@ -13,9 +13,12 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from topics.artifacts import ArtifactStore
+from topics.artifacts import ArtifactError, ArtifactStore
+from topics.artifacts.s3_settings import S3Settings
 from topics.codec import Codec
-from topics.log import Log
+from topics.log import Log, LogError
+from topics.log.kafka.settings import KafkaSettings
+from topics.registry import RegistryIds, RegistrySettings
 
 
 class BusSettings(BaseSettings):
@@ -46,14 +49,39 @@ class BusSettings(BaseSettings):
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
 
     def open_log(self) -> Log:
-        """The log that these settings name."""
+        """The log that these settings name: Kafka where ``KAFKA_BOOTSTRAP_SERVERS`` says one.
+
+        Raises `LogError` for settings that make no client, or where the client is not installed.
+        """
+        if (kafka := KafkaSettings()).kafka_bootstrap_servers:
+            try:
+                from topics.log.kafka.log import KafkaLog
+            except ImportError as error:
+                raise LogError(
+                    "kafka: KAFKA_BOOTSTRAP_SERVERS is set but confluent-kafka is not installed: "
+                    "pip install 'melisma[kafka]'"
+                ) from error
+            return KafkaLog(kafka)
         from topics.log.embedded import EmbeddedLog
 
         self.data_dir.mkdir(parents=True, exist_ok=True)
         return EmbeddedLog(self.data_dir / "log.db")
 
     def open_artifacts(self) -> ArtifactStore:
-        """The artifact store that these settings name."""
+        """The artifact store that these settings name: S3 where ``S3_BUCKET`` says one.
+
+        Raises `ArtifactError` for settings that make no store, or where the client is not
+        installed.
+        """
+        if (s3 := S3Settings()).s3_bucket:
+            try:
+                from topics.artifacts.s3 import S3Store
+            except ImportError as error:
+                raise ArtifactError(
+                    "artifacts: S3_BUCKET is set but boto3 is not installed: "
+                    "pip install 'melisma[s3]'"
+                ) from error
+            return S3Store(s3, ip_binding=self.ip_binding)
         from topics.artifacts.local import LocalStore
 
         return LocalStore(
@@ -64,7 +92,10 @@ class BusSettings(BaseSettings):
         )
 
     def codec(self) -> Codec:
-        """The codec of this bus."""
+        """The codec of this bus; schemas are numbered by the registry, if there is one."""
+        registry = RegistrySettings()
+        if registry.schema_registry_url:
+            return Codec(RegistryIds(registry, prefix=self.topic_prefix), self.topic_prefix)
         return Codec(prefix=self.topic_prefix)
 
     def signing_secret(self) -> bytes:

@@ -11,10 +11,20 @@ from pydantic_settings import BaseSettings
 
 from gateway.settings import GatewaySettings
 from processors.settings import StageSettings
+from topics.artifacts.s3_settings import S3Settings
+from topics.log.kafka.settings import KafkaSettings
+from topics.registry import RegistrySettings
 from topics.settings import BusSettings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
-CLASSES: tuple[type[BaseSettings], ...] = (BusSettings, GatewaySettings, StageSettings)
+CLASSES: tuple[type[BaseSettings], ...] = (
+    BusSettings,
+    KafkaSettings,
+    RegistrySettings,
+    S3Settings,
+    GatewaySettings,
+    StageSettings,
+)
 
 
 def documented() -> dict[str, str]:

@@ -1,6 +1,5 @@
-"""The log on Apache Kafka, 4.0 or newer, through confluent-kafka (the extra ``kafka``)."""
+"""The log on Apache Kafka, 4.0 or newer, through confluent-kafka (the extra ``kafka``).
 
-from topics.log.kafka.log import KafkaLog
-from topics.log.kafka.settings import KafkaSettings
-
-__all__ = ["KafkaLog", "KafkaSettings"]
+`log.KafkaLog` is the log, `settings.KafkaSettings` says where the cluster is; the latter is there
+without the client, too.
+"""

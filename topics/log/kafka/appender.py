@@ -11,7 +11,7 @@ import confluent_kafka as kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from topics.log.kafka import properties
-from topics.log.kafka.cluster import Cluster, opened
+from topics.log.kafka.cluster import Cluster, connected
 from topics.log.kafka.errors import UNKNOWN, error_of, explained
 from topics.log.kafka.settings import KafkaSettings
 from topics.log.protocol import Doubtful, LogError, Outgoing
@@ -94,7 +94,7 @@ class Appender:
             if self._closed.is_set():
                 raise LogError("kafka: this log is closed; open it again")
             if self._client is None:
-                self._client = opened(kafka.Producer, properties.appender(self._settings))
+                self._client = connected(kafka.Producer, properties.appender(self._settings))
                 threading.Thread(
                     target=self._serve, args=(self._client,), name="kafka appender", daemon=True
                 ).start()

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from topics.log.kafka import properties
 from topics.log.kafka.appender import Appender, check_place, produce
-from topics.log.kafka.cluster import Cluster, opened
+from topics.log.kafka.cluster import Cluster, connected
 from topics.log.kafka.consumer import KafkaConsumer
 from topics.log.kafka.errors import FENCED, NOT_A_MEMBER, UNKNOWN, error_of, explained
 from topics.log.kafka.settings import KafkaSettings
@@ -93,7 +93,7 @@ class KafkaProducer:
         """A client of the name. It fences its predecessors and ends what they left open."""
         if self._client is not None and self._caller is not None:
             return self._client, self._caller
-        client = opened(kafka.Producer, properties.transactional(self._settings, self._name))
+        client = connected(kafka.Producer, properties.transactional(self._settings, self._name))
         try:
             client.init_transactions(_BEGIN_S)
         except KafkaException as exception:

@@ -12,7 +12,7 @@ import confluent_kafka as kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from topics.log.kafka import properties
-from topics.log.kafka.cluster import Cluster, opened
+from topics.log.kafka.cluster import Cluster, connected
 from topics.log.kafka.errors import REFUSED, error_of, explained
 from topics.log.kafka.intake import Intake
 from topics.log.kafka.settings import KafkaSettings
@@ -56,7 +56,9 @@ class KafkaReader:
 
     def _prepare(self, config: properties.Properties, ends: Mapping[TopicPartition, int]) -> None:
         self._errors: deque[BaseException] = deque()
-        self._client: kafka.Consumer = opened(kafka.Consumer, config | {"error_cb": self._complain})
+        self._client: kafka.Consumer = connected(
+            kafka.Consumer, config | {"error_cb": self._complain}
+        )
         self._intake = Intake(self._client.pause, self._client.resume)
         self._ahead = dict(ends)  # partitions that have not been read to their end of the opening
         self._owned: set[TopicPartition] = set()
