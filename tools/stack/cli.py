@@ -91,7 +91,8 @@ def logs(
 @contextmanager
 def _stack(data: Path, only: str = "", brokers: int | None = None) -> Iterator[Stack]:
     from tools.stack.errors import StackError
-    from tools.stack.stack import SERVICES, Stack
+    from tools.stack.services import SERVICES
+    from tools.stack.stack import Stack
 
     names = [name.strip() for name in only.split(",") if name.strip()] or list(SERVICES)
     try:

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import psutil
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _POLL_S = 0.05
+_PAUSE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,17 @@ class Running:
             return False
         return True
 
+    def pause(self) -> None:
+        """SIGSTOP, and wait until every thread stands still."""
+        self.send(signal.SIGSTOP)
+        end = time.monotonic() + _PAUSE_TIMEOUT_S
+        while self.is_alive() and not self.is_paused() and time.monotonic() < end:
+            time.sleep(_POLL_S)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.send(signal.SIGCONT)
+
     def wait_gone(self, timeout_s: float) -> bool:
         """Wait until the process is gone; False when it is not within the time."""
         end = time.monotonic() + timeout_s
@@ -84,14 +96,15 @@ def start(command: Sequence[str], *, env: Mapping[str, str], log: Path) -> Runni
     return Running(pid, started(pid) or "gone")
 
 
-def stop(process: Running, *, grace_s: float) -> bool:
-    """SIGTERM, and SIGKILL when it is still there after the grace. True when it went by itself."""
-    if process.send(signal.SIGTERM):
+def stop(processes: Collection[Running], *, grace_s: float) -> None:
+    """SIGTERM to all at once, and SIGKILL to those still there when the grace is over."""
+    for process in processes:
+        process.send(signal.SIGTERM)
         process.send(signal.SIGCONT)  # a paused process hears nothing else
-        if not process.wait_gone(grace_s):
+    end = time.monotonic() + grace_s
+    for process in processes:
+        if not process.wait_gone(end - time.monotonic()):
             kill(process)
-            return False
-    return True
 
 
 def kill(process: Running) -> None:

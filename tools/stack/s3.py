@@ -29,7 +29,10 @@ class S3:
 
     def configure(self, place: Place) -> None:
         # A bucket of this backend is a folder; making it here saves every user a call.
-        (place.data / _BUCKET).mkdir(parents=True, exist_ok=True)
+        bucket = place.data / _BUCKET
+        bucket.mkdir(parents=True, exist_ok=True)
+        # The backend takes a folder that the world may read for a bucket that the world may list.
+        bucket.chmod(0o700)
         write_properties(place.config / "s3proxy.properties", proxy_properties(place))
 
     def format_arguments(self, place: Place, jars: Path) -> Sequence[str] | None:
@@ -67,6 +70,11 @@ def proxy_properties(place: Place) -> dict[str, object]:
         "s3proxy.identity": place.state.access_key,
         "s3proxy.credential": place.state.secret_key,
         "s3proxy.v4-max-non-chunked-request-size": _LARGEST_SIGNED_BODY_BYTES,
+        # Browsers put the parts themselves, and must be allowed to read the ETag of each.
+        "s3proxy.cors-allow-origins": ".*",
+        "s3proxy.cors-allow-methods": "GET HEAD PUT POST DELETE",
+        "s3proxy.cors-allow-headers": "*",
+        "s3proxy.cors-exposed-headers": "ETag Content-Range Accept-Ranges",
         "jclouds.provider": "filesystem-nio2",
         "jclouds.filesystem.basedir": place.data,
         # The backend wants both and checks neither.

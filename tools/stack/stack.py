@@ -14,11 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import random
-import shlex
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,26 +22,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from tools.stack import coordinates, jars, java, ports, process
+from tools.stack import coordinates, jars, java, launch, ports, process
 from tools.stack import state as states
-from tools.stack.cassandra import Cassandra
 from tools.stack.errors import StackError
-from tools.stack.kafka import Kafka
-from tools.stack.registry import Registry
-from tools.stack.s3 import S3
-from tools.stack.service import Place, Service
+from tools.stack.launch import READY_TIMEOUT_S
+from tools.stack.service import Place
+from tools.stack.services import SERVICES, process_names
 
-# The slowest first: it starts while the others do.
-SERVICES: Mapping[str, Service] = {
-    service.name: service for service in (Cassandra(), Kafka(), Registry(), S3())
-}
-
-READY_TIMEOUT_S = 180.0  # Cassandra takes 10 to 20 s alone, far more on a busy machine
 STOP_GRACE_S = 20.0
-
-_PROBE_EVERY_S = 0.2
-_LOG_LIMIT_BYTES = 16 << 20  # at a start, a larger log gives way to a new one
-_LOG_TAIL_BYTES = 64 << 10
 
 Condition = Literal["stopped", "starting", "ready", "paused"]
 
@@ -73,7 +57,7 @@ class Stack:
     """Kafka brokers; chosen at the first ``up`` (1 when None), the same from then on."""
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Per process or service, of the server's own configuration file, over what the stack sets:
-    ``{"kafka": {"group.consumer.session.timeout.ms": "6000"}}``."""
+    ``{"kafka": {"group.consumer.session.timeout.ms": "6000"}}``; read when a server starts."""
     say: Callable[[str], None] = lambda line: None
     """Told what takes long."""
     cache: Path = field(default_factory=jars.cache_dir)
@@ -159,11 +143,11 @@ class Stack:
             for place in places:
                 running = process.recall(place.pid_file)
                 if running is None:
-                    self._start(place, *fetched[place.service])
+                    launch.start(place, *fetched[place.service], say=self.say)
                 elif running.is_paused():
-                    running.send(signal.SIGCONT)
+                    running.resume()
             try:
-                self._wait_ready(places, timeout_s)
+                launch.wait_ready(places, timeout_s, say=self.say)
             finally:
                 self._write_environment()
         return self.addresses
@@ -184,14 +168,12 @@ class Stack:
             return
         with self._alone():
             places = self._places(tuple(only) if only is not None else tuple(SERVICES))
-            # Brokers one after another, the last one first: each hands over to those left.
-            for place in reversed(places):
-                if running := process.recall(place.pid_file):
-                    self.say(f"stopping {place.name}")
-                    if purge:
-                        process.kill(running)
-                    else:
-                        process.stop(running, grace_s=grace_s)
+            running = [r for place in places if (r := process.recall(place.pid_file))]
+            if running:
+                self.say(f"stopping {len(running)} of {len(places)} servers")
+            # All at once: a broker that is left alone waits in vain for a controller's leave.
+            process.stop(running, grace_s=0 if purge else grace_s)
+            for place in places:
                 place.pid_file.unlink(missing_ok=True)
                 if purge:
                     shutil.rmtree(place.folder, ignore_errors=True)
@@ -210,16 +192,16 @@ class Stack:
 
     def pause(self, service: str, *, broker: int = 1) -> None:
         """SIGSTOP: it holds its connections and answers nothing."""
-        self._running(service, broker).send(signal.SIGSTOP)
+        self._running(service, broker).pause()
 
     def resume(self, service: str, *, broker: int = 1) -> None:
         """SIGCONT."""
-        self._running(service, broker).send(signal.SIGCONT)
+        self._running(service, broker).resume()
 
     def stop(self, service: str, *, broker: int = 1, grace_s: float = STOP_GRACE_S) -> None:
         """SIGTERM, after the grace SIGKILL; nothing when it does not run."""
         if running := process.recall(self._place(service, broker).pid_file):
-            process.stop(running, grace_s=grace_s)
+            process.stop([running], grace_s=grace_s)
 
     def restart(self, service: str, *, broker: int = 1, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Stop it if it runs, start it on the same ports and data, wait until it is ready.
@@ -236,8 +218,8 @@ class Stack:
                         f"port {port} of {place.name} was taken by another process; "
                         "`melisma stack down` and `up` move the stack to free ones"
                     )
-            self._start(place, *self._fetched([service])[service])
-            self._wait_ready([place], timeout_s)
+            launch.start(place, *self._fetched([service])[service], say=self.say)
+            launch.wait_ready([place], timeout_s, say=self.say)
             self._write_environment()
 
     # How
@@ -269,8 +251,8 @@ class Stack:
             before = states.new(self.brokers or 1)
         elif self.brokers not in (None, before.brokers):
             raise StackError(
-                f"the stack in {self.data_dir} has {before.brokers} brokers, not {self.brokers}: "
-                "`melisma stack down --purge` first, or use another --data"
+                f"the stack in {self.data_dir} was made for {before.brokers} Kafka broker(s), "
+                f"not {self.brokers}: `melisma stack down --purge` first, or use another --data"
             )
         now = before
         for name in self.services:
@@ -323,58 +305,6 @@ class Stack:
             return running
         raise StackError(f"{place.name} of {self.data_dir} does not run")
 
-    def _start(self, place: Place, runtime: java.Java, folder: Path) -> None:
-        service = SERVICES[place.service]
-        place.folder.mkdir(parents=True, exist_ok=True)
-        place.data.mkdir(exist_ok=True)
-        place.log.touch(mode=0o600)
-        if place.log.stat().st_size > _LOG_LIMIT_BYTES:
-            place.log.replace(place.log.with_suffix(".log.1"))
-        service.configure(place)
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(place.folder),
-            "JAVA_HOME": str(runtime.home),
-            # glibc's arena for each thread is memory that a small server never fills.
-            "MALLOC_ARENA_MAX": "2",
-        }
-        if (arguments := service.format_arguments(place, folder)) is not None:
-            self._format(place, [str(runtime.binary), *arguments], environment)
-        command = [str(runtime.binary), *service.arguments(place, folder)]
-        self.say(f"starting {place.name}")
-        process.remember(process.start(command, env=environment, log=place.log), place.pid_file)
-
-    def _format(self, place: Place, command: Sequence[str], env: Mapping[str, str]) -> None:
-        self.say(f"formatting {place.name}")
-        with place.log.open("a", encoding="utf-8") as log:
-            log.write(f"$ {shlex.join(command)}\n")
-            log.flush()
-            done = subprocess.run(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
-            )
-        if done.returncode != 0:
-            raise StackError(f"{place.name} could not be formatted: {last_complaint(place.log)}")
-
-    def _wait_ready(self, places: Sequence[Place], timeout_s: float) -> None:
-        began = time.monotonic()
-        waiting = list(places)
-        while True:
-            for place in tuple(waiting):
-                if SERVICES[place.service].is_ready(place):
-                    waiting.remove(place)
-                    self.say(f"{place.name} is ready after {time.monotonic() - began:.1f} s")
-                elif process.recall(place.pid_file) is None:
-                    said = last_complaint(place.log)
-                    raise StackError(f"{place.name} ended at its start: {said} (log: {place.log})")
-            if not waiting:
-                return
-            if time.monotonic() - began > timeout_s:
-                raise StackError(
-                    f"{waiting[0].name} is not ready after {timeout_s:.0f} s: "
-                    f"{last_complaint(waiting[0].log)} (log: {waiting[0].log})"
-                )
-            time.sleep(_PROBE_EVERY_S)
-
     def _status(self, place: Place) -> Status:
         running = process.recall(place.pid_file)
         condition: Condition = "stopped"
@@ -412,25 +342,3 @@ class Stack:
                 self.say(f"waiting for another command that works on {self.data_dir}")
                 fcntl.flock(held, fcntl.LOCK_EX)
             yield
-
-
-def process_names(service: str, brokers: int) -> list[str]:
-    """The processes of a service: one of its name, but numbered for Kafka."""
-    return [f"kafka-{n}" for n in range(1, brokers + 1)] if service == "kafka" else [service]
-
-
-def last_complaint(log: Path) -> str:
-    """The last line of a log that speaks of an error, else its last line."""
-    try:
-        with log.open("rb") as read:
-            read.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-            lines = read.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        lines = []
-    lines = [line.strip() for line in lines if line.strip()]
-    told = [ln for ln in lines if not ln.startswith("at ") and _speaks_of_an_error(ln)]
-    return next(reversed(told or lines), "its log is empty")
-
-
-def _speaks_of_an_error(line: str) -> bool:
-    return any(word in line for word in ("ERROR", "FATAL", "Exception", "Error:"))
