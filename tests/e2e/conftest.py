@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.client import Client
-from tests.e2e.product import Product
+from tests.e2e.product import Product, Running
 
 
 @pytest.fixture(scope="session")
@@ -44,5 +44,19 @@ def own_product(tmp_path: Path) -> Iterator[Callable[..., Product]]:
         def start(**settings: str) -> Product:
             made = Product(tmp_path / f"product-{len(list(tmp_path.iterdir()))}")
             return parts.enter_context(made).start(**settings)
+
+        yield start
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts ``melisma`` commands in a folder of their own; what is left of them is killed."""
+    with ExitStack() as parts:
+
+        def start(*arguments: str | Path, **settings: str) -> Running:
+            folder = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
+            running = Running(folder, [str(each) for each in arguments], **settings)
+            parts.callback(running.discard)
+            return running
 
         yield start

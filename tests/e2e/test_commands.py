@@ -8,8 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,20 +29,6 @@ from tests.e2e.product import (
 )
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Starts ``melisma`` commands in a folder of their own; what is left of them is killed."""
-    with ExitStack() as parts:
-
-        def start(*arguments: str | Path, **settings: str) -> Running:
-            folder = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
-            running = Running(folder, [str(each) for each in arguments], **settings)
-            parts.callback(running.discard)
-            return running
-
-        yield start
 
 
 def said(running: Running) -> str:

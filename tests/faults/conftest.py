@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.e2e.conftest import own_product
+from tests.e2e.conftest import own_product, run
 
-__all__ = ["own_product"]
+__all__ = ["own_product", "run"]
