@@ -35,6 +35,7 @@ from schemas.events import (
 from schemas.work import extend, find
 from tests.gateway.calls import Calls
 from topics.artifacts.local import LocalStore
+from topics.artifacts.protocol import ArtifactStore
 from topics.catalog import CATALOG, partitions
 from topics.codec import Envelope
 from topics.log.embedded import EmbeddedLog
@@ -83,12 +84,13 @@ class House:
     folder: Path
     clock: Clock = field(default_factory=Clock)
     settings: GatewaySettings = field(default_factory=lambda: settings())
+    elsewhere: ArtifactStore | None = None  # instead of a folder
 
     def __post_init__(self) -> None:
         self.base_url = BASE_URL  # signed URLs begin with it
         self.log = EmbeddedLog(self.folder / "log.db")
         self.log.provision(partitions(()))
-        self.artifacts = LocalStore(
+        self.artifacts: ArtifactStore = self.elsewhere or LocalStore(
             self.folder / "artifacts",
             secret=b"0123456789abcdef0123456789abcdef",
             base_url=lambda: self.base_url,
