@@ -1,10 +1,12 @@
-"""What all tests share: whether the released servers can be run on this machine."""
+"""What all tests share: the released servers, where they can be run on this machine."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+from tests import stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,3 +21,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if reason := lacking():
         for item in wanting:
             item.add_marker(pytest.mark.skip(reason=f"the real servers are left out: {reason}"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no server behind; xdist's processes leave that to the one that they report to."""
+    if not stack.is_worker():
+        stack.stop(session.config)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(pytestconfig: pytest.Config) -> str:
+    """The address of a Kafka broker, one for the whole run; mark its tests ``stack``."""
+    return stack.shared(pytestconfig, "kafka").up()["KAFKA_BOOTSTRAP_SERVERS"]
+
+
+@pytest.fixture(scope="session")
+def registry_url(pytestconfig: pytest.Config) -> str:
+    """The address of a schema registry, one for the whole run; mark its tests ``stack``."""
+    return stack.shared(pytestconfig, "registry").up()["SCHEMA_REGISTRY_URL"]

@@ -31,11 +31,24 @@ _REFUSALS: Final = UNKNOWN | {
 """Errors after which a record is certainly not in the log."""
 
 
+RAISED: Final = (KafkaException, SystemError)
+"""What calls that serve callbacks raise. The Python client sets a fatal error while it goes through
+the callbacks, so the next of them ends in a SystemError with the fatal one as its cause."""
+
+
+def raised(exception: BaseException) -> KafkaError:
+    """The client's error behind one of `RAISED`; raises what is none."""
+    cause = exception if isinstance(exception, KafkaException) else exception.__cause__
+    if not isinstance(cause, KafkaException):
+        raise exception
+    return error_of(cause)
+
+
 class _Deliveries:
     """Waits until every record of one call is answered for."""
 
     def __init__(self, count: int) -> None:
-        self.open = count
+        self._open = count
         self.delivered = 0
         self.errors: list[KafkaError] = []
         self.done = threading.Event()
@@ -45,9 +58,14 @@ class _Deliveries:
             self.delivered += 1
         else:
             self.errors.append(error)
-        self.open -= 1
-        if not self.open:
+        self._open -= 1
+        if not self._open:
             self.done.set()
+
+    def give_up(self, error: KafkaError) -> None:
+        """Nothing is going to be answered any more."""
+        self.errors.append(error)
+        self.done.set()
 
 
 class Appender:
@@ -58,7 +76,8 @@ class Appender:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._client: kafka.Producer | None = None
-        self._closed = threading.Event()
+        self._waiting: set[_Deliveries] = set()
+        self._closed = False
 
     def send(self, outgoing: Sequence[Outgoing]) -> None:
         """Write and wait until the cluster holds every record.
@@ -69,54 +88,61 @@ class Appender:
             check_place(self._cluster, each)
         if not outgoing:
             return
-        client = self._opened()
         deliveries = _Deliveries(len(outgoing))
-        for each in outgoing:
-            produce(client, each, deliveries, serve=lambda: time.sleep(0.01))
-        if not deliveries.done.wait(properties.DELIVERY_TIMEOUT_S + _GRACE_S):
+        client = self._opened(deliveries)
+        try:
+            for each in outgoing:
+                produce(client, each, deliveries, serve=lambda: time.sleep(0.01))
+            answered = deliveries.done.wait(properties.DELIVERY_TIMEOUT_S + _GRACE_S)
+        finally:
+            with self._lock:
+                self._waiting.discard(deliveries)
+        if not answered:
             raise Doubtful(
                 "kafka: the client does not say whether records were written; check "
                 "KAFKA_BOOTSTRAP_SERVERS and that the cluster runs"
             )
         if not deliveries.errors:
             return
-        error = deliveries.errors[0]
-        if any(each.fatal() for each in deliveries.errors):
-            self._renew(client)
+        error = deliveries.errors[-1]
         if error.code() in UNKNOWN:
             self._cluster.forget_all()
         surely = not deliveries.delivered and all(e.code() in _REFUSALS for e in deliveries.errors)
         topics = ", ".join(sorted({f"'{each.topic}'" for each in outgoing}))
         raise explained(f"writing to {topics} failed", error, doubtful=not surely)
 
-    def _opened(self) -> kafka.Producer:
+    def _opened(self, waiting: _Deliveries) -> kafka.Producer:
         with self._lock:
-            if self._closed.is_set():
+            if self._closed:
                 raise LogError("kafka: this log is closed; open it again")
             if self._client is None:
                 self._client = connected(kafka.Producer, properties.appender(self._settings))
                 threading.Thread(
                     target=self._serve, args=(self._client,), name="kafka appender", daemon=True
                 ).start()
+            self._waiting.add(waiting)
             return self._client
 
     def _serve(self, client: kafka.Producer) -> None:
-        while self._client is client and not self._closed.is_set():
-            client.poll(_SERVE_S)
-
-    def _renew(self, client: kafka.Producer) -> None:
+        error = KafkaError(KafkaError._DESTROY, "the log was closed")
+        try:
+            while self._client is client:
+                client.poll(_SERVE_S)
+        except RAISED as exception:
+            error = raised(exception)  # fatal: this client writes nothing any more
         with self._lock:
             if self._client is client:
                 self._client = None
+            for deliveries in self._waiting:
+                deliveries.give_up(error)
 
     def close(self) -> None:
         """Let go. Calls that are under way end in doubt."""
-        self._closed.set()
         with self._lock:
+            self._closed = True
             client, self._client = self._client, None
         if client is not None:
             client.purge()
-            client.poll(0)
 
 
 def check_place(cluster: Cluster, outgoing: Outgoing) -> None:

@@ -11,7 +11,7 @@ import confluent_kafka as kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from topics.log.kafka import properties
-from topics.log.kafka.appender import Appender, check_place, produce
+from topics.log.kafka.appender import RAISED, Appender, check_place, produce, raised
 from topics.log.kafka.cluster import Cluster, connected
 from topics.log.kafka.consumer import KafkaConsumer
 from topics.log.kafka.errors import FENCED, NOT_A_MEMBER, UNKNOWN, error_of, explained
@@ -224,18 +224,18 @@ def _transact(
             raise _Failed(failures[0], ended=False)
         for positions, metadata in offsets:
             client.send_offsets_to_transaction(positions, metadata, _STEP_S)
-    except KafkaException as exception:
-        raise _Failed(error_of(exception), ended=False) from exception
+    except RAISED as exception:
+        raise _Failed(raised(exception), ended=False) from exception
     try:
         client.commit_transaction(_STEP_S)
-    except KafkaException as exception:
-        raise _Failed(error_of(exception), ended=True) from exception
+    except RAISED as exception:
+        raise _Failed(raised(exception), ended=True) from exception
 
 
 def _abort(client: kafka.Producer) -> bool:
     """Whether the transaction is certainly without effect."""
     try:
         client.abort_transaction(_STEP_S)
-    except KafkaException:
+    except RAISED:
         return False
     return True
