@@ -73,7 +73,7 @@ class BusSettings(BaseSettings):
         Raises `ArtifactError` for settings that make no store, or where the client is not
         installed.
         """
-        if (s3 := S3Settings()).s3_bucket:
+        if (s3 := S3Settings.read()).s3_bucket:
             try:
                 from topics.artifacts.s3 import S3Store
             except ImportError as error:

@@ -53,10 +53,7 @@ class S3Store:
     ) -> None:
         """Connects to nothing yet. ``clock`` gives Unix seconds. Raises `ArtifactError` for
         settings that cannot be used."""
-        try:
-            settings.check_binding(ip_binding)
-        except ValueError as error:
-            raise ArtifactError(f"artifacts: {error}") from error
+        settings.check_binding(ip_binding)
         self.settings = settings
         self.bucket = settings.s3_bucket
         self.clock = clock

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, SecretStr, model_validator
+from pydantic import Field, PositiveFloat, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from topics.artifacts.protocol import ArtifactError
 from topics.artifacts.signing import IpBinding
 
 
@@ -85,11 +86,23 @@ class S3Settings(BaseSettings):
             raise ValueError(f"{missing} is missing: both or none of the two keys are set")
         return self
 
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of the environment and ``.env``. Raises `ArtifactError`."""
+        try:
+            return cls()
+        except ValidationError as error:
+            wrong = [
+                f"{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}".removeprefix(": ")
+                for each in error.errors(include_input=False, include_context=False)
+            ]
+            raise ArtifactError(f"artifacts: {'; '.join(wrong)}") from None
+
     def check_binding(self, ip_binding: IpBinding) -> None:
-        """Raise `ValueError` when the URLs cannot be bound as asked."""
+        """Raise `ArtifactError` when the URLs cannot be bound as asked."""
         if ip_binding == "enforce" and not (self.s3_sts_endpoint or self.s3_sts_role_arn):
-            raise ValueError(
-                "IP_BINDING=enforce on S3 needs a server that hands out sessions: set "
+            raise ArtifactError(
+                "artifacts: IP_BINDING=enforce on S3 needs a server that hands out sessions: set "
                 "S3_STS_ENDPOINT (MinIO: its own address) or S3_STS_ROLE_ARN (AWS); "
                 "B2, R2 and s3proxy have none: set IP_BINDING=report or off"
             )
