@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tools.ops import cli as ops
 from tools.stack.cli import app as stack_app
 
 app = typer.Typer(
@@ -92,6 +93,9 @@ def projector(data: Data = None) -> None:
     from tools.serve import run_projector
 
     run_projector(data=data)
+
+
+ops.mount(app)
 
 
 def main() -> None:

@@ -90,6 +90,11 @@ def dead_letter_topic(stage: str) -> str:
     return f"{stage}.dlq"
 
 
+HANDLED = "dlq-handled"
+"""What operators did about dead letters, by the letter's place. Kept for ever: a letter whose mark
+is gone would be replayed again."""
+
+
 def retention_ms(stages: Iterable[str]) -> dict[str, int]:
     """The topics that do not keep their records for ever, and how long they do."""
     finite = {t.name: t.retention_ms for t in CATALOG.values() if t.retention_ms != FOREVER}
@@ -104,4 +109,5 @@ def partitions(stages: Iterable[str]) -> dict[str, int]:
     for stage in stages:
         wanted |= {retry_topic(stage, tier): PARTITIONS for tier in RETRY_TIERS_MS}
         wanted[dead_letter_topic(stage)] = 1
+    wanted[HANDLED] = 1
     return wanted

@@ -18,7 +18,17 @@ from gateway.projection.fold import fold
 from gateway.projection.store import Applied, ProjectionStore, StoreError
 from topics.catalog import CATALOG, dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
-from topics.log import Consumer, Doubtful, Fenced, Headers, Log, Outgoing, Producer, Record
+from topics.log import (
+    Consumer,
+    Doubtful,
+    Fenced,
+    Headers,
+    Log,
+    Outgoing,
+    Producer,
+    Record,
+    TopicPartition,
+)
 from topics.process import process_name
 
 GROUP = "projector"
@@ -180,18 +190,37 @@ def rebuild(log: Log, codec: Codec, store: ProjectionStore, *, batch: int = BATC
     left where it is; the projector has set it aside when it first came.
     """
     store.clear()
+    return catch_up(log, codec, store, {}, batch=batch)
+
+
+def catch_up(
+    log: Log,
+    codec: Codec,
+    store: ProjectionStore,
+    positions: dict[TopicPartition, int],
+    *,
+    batch: int = BATCH,
+    progress: Callable[[int], None] = lambda read: None,
+) -> Rebuilt:
+    """Fold what the log holds from ``positions`` on, and move them to where the next call begins.
+
+    ``progress`` is called with the number of records just read.
+    """
     events = poisoned = 0
-    reader = log.reader([codec.on_log(name) for name in CATALOG])
+    reader = log.reader([codec.on_log(name) for name in CATALOG], start=positions)
     try:
         while not reader.caught_up():
             changes: list[Document] = []
-            for record in reader.poll(_POLL_S, batch):
+            records = reader.poll(_POLL_S, batch)
+            for record in records:
                 try:
                     changes.extend(fold(codec.decode(record)))
                     events += 1
                 except Poison:
                     poisoned += 1
             store.apply(changes)
+            positions |= {record.tp: record.offset + 1 for record in records}
+            progress(len(records))
     finally:
         reader.close()
     return Rebuilt(events, poisoned)

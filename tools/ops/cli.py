@@ -1,0 +1,350 @@
+"""The operators' commands: arguments only. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+topics = typer.Typer(help="List, follow and provision the topics.", no_args_is_help=True)
+dlq = typer.Typer(help="Look at dead letters; replay or drop them.", no_args_is_help=True)
+jobs = typer.Typer(help="List, show, retry and cancel jobs.", no_args_is_help=True)
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of log, artifacts and projection."),
+]
+Output = Annotated[
+    Literal["table", "json"], typer.Option("-o", "--output", help="table for people, json.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Rate = Annotated[
+    str | None, typer.Option("--rate", metavar="N/s", help="At most so many: 5/s, 300/m, 1000/h.")
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="T", help="Not before: 2026-03-01T12:00:00Z or 2h ago as 2h."),
+]
+To = Annotated[str | None, typer.Option("--to", metavar="T", help="Before this time.")]
+Url = Annotated[
+    str | None, typer.Option("--url", help="Address of the gateway; PUBLIC_BASE_URL without it.")
+]
+MaxReplays = Annotated[
+    int, typer.Option("--max-replays", min=1, help="Leave what was replayed so often already.")
+]
+
+
+def replay(
+    stage: Annotated[
+        str, typer.Option("--stage", help="First stage to run again; the rest follows.")
+    ],
+    topic: Annotated[
+        str | None, typer.Argument(help="Topic of recorded events, e.g. separated.")
+    ] = None,
+    job: Annotated[str | None, typer.Option("--job", metavar="ID", help="Events of a job.")] = None,
+    track: Annotated[
+        str | None, typer.Option("--track", metavar="ID", help="Events of a track.")
+    ] = None,
+    since: From = None,
+    until: To = None,
+    dry_run: DryRun = False,
+    rate: Rate = None,
+    yes: Yes = False,
+    id: Annotated[  # noqa: A002  (the option's name)
+        str, typer.Option("--id", help="Go on with an interrupted replay.")
+    ] = "",
+    webhooks: Annotated[
+        bool, typer.Option("--webhooks", help="Tell callbacks about the new versions.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute again even where a result is stored.")
+    ] = False,
+    replace_lyrics: Annotated[
+        bool, typer.Option("--replace-lyrics", help="Transcribe where lyrics were given, too.")
+    ] = False,
+    max_replays: MaxReplays = 3,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Run recorded events through the pipeline again, as new versions of their tracks.
+
+    One version a track: from the newest event that holds what the stage works on, with the words
+    that are published now. Published versions stay; tracks with a draft or a job in work are left.
+    """
+    from tools.ops.commands import replay as command
+    from tools.ops.replay import Order
+
+    selection = command.selection_of(topic, job, track, since, until)
+    order = Order(
+        replay_id=id,
+        stage=command.stage_of(stage),
+        webhooks=webhooks,
+        replace_lyrics=replace_lyrics,
+        force=force,
+        max_replays=max_replays,
+    )
+    per_second = command.rate_of(rate)
+    command.replay(
+        selection, order, data=data, dry_run=dry_run, per_second=per_second, yes=yes, output=output
+    )
+
+
+def rebuild(
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="DIR", help="Build here instead, to look at."),
+    ] = None,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Make the projection anew from the topics; the product may run meanwhile."""
+    from tools.ops.commands import rebuild as command
+
+    command.rebuild(to=to, data=data, output=output)
+
+
+# -- dead letters ------------------------------------------------------------------------------
+
+Letters = Annotated[
+    list[str] | None, typer.Argument(metavar="[LETTER]...", help="As listed: stage/0/12.")
+]
+OfStage = Annotated[str | None, typer.Option("--stage", help="Of this stage, or of the projector.")]
+OfCode = Annotated[str | None, typer.Option("--code", help="With this error code, e.g. poison.")]
+OfJob = Annotated[str | None, typer.Option("--job", metavar="ID", help="Of this job.")]
+Why = Annotated[str | None, typer.Option("--reason", help="Why; it is kept.")]
+Everything = Annotated[bool, typer.Option("--everything", help="All that nobody has handled.")]
+
+
+@dlq.command("ls")
+def dlq_ls(
+    stage: OfStage = None,
+    code: OfCode = None,
+    job: OfJob = None,
+    since: From = None,
+    until: To = None,
+    all: Annotated[bool, typer.Option("--all", help="Handled ones, too.")] = False,  # noqa: A002
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """List dead letters that nobody has replayed or dropped, the oldest first."""
+    from tools.ops.commands import dlq as command
+
+    wanted = command.filter_of((), stage, code, job, since, until, handled=all)
+    command.ls(wanted, data=data, output=output)
+
+
+@dlq.command("show")
+def dlq_show(
+    letter: Annotated[str, typer.Argument(help="As listed: stage/0/12.")],
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Against the nearest record that is fine.")
+    ] = False,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Show a dead letter decoded, with its headers and why it is one."""
+    from tools.ops.commands import dlq as command
+
+    command.show(letter, diff=diff, data=data, output=output)
+
+
+@dlq.command("replay")
+def dlq_replay(
+    letters: Letters = None,
+    stage: OfStage = None,
+    code: OfCode = None,
+    job: OfJob = None,
+    since: From = None,
+    until: To = None,
+    everything: Everything = False,
+    reason: Why = None,
+    dry_run: DryRun = False,
+    rate: Rate = None,
+    yes: Yes = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Named letters that were handled, too.")
+    ] = False,
+    max_replays: MaxReplays = 3,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Write dead letters, bytes unchanged, to the topics they came from."""
+    from tools.ops.commands import dlq as command
+    from tools.ops.commands.replay import rate_of
+
+    # Named letters that were handled are answered for by name, not passed over.
+    wanted = command.filter_of(
+        letters or (), stage, code, job, since, until, handled=again or bool(letters)
+    )
+    command.narrowed(wanted, everything=everything)
+    command.replay(
+        wanted,
+        reason=reason,
+        dry_run=dry_run,
+        per_second=rate_of(rate),
+        max_replays=max_replays,
+        again=again,
+        yes=yes,
+        data=data,
+        output=output,
+    )
+
+
+@dlq.command("drop")
+def dlq_drop(
+    letters: Letters = None,
+    stage: OfStage = None,
+    code: OfCode = None,
+    job: OfJob = None,
+    since: From = None,
+    until: To = None,
+    everything: Everything = False,
+    reason: Why = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Mark dead letters as not worth another try; they leave the list, not the topic."""
+    from tools.ops.commands import dlq as command
+
+    wanted = command.filter_of(letters or (), stage, code, job, since, until, handled=bool(letters))
+    command.narrowed(wanted, everything=everything)
+    command.drop(wanted, reason=reason, dry_run=dry_run, yes=yes, data=data, output=output)
+
+
+# -- jobs --------------------------------------------------------------------------------------
+
+
+@jobs.command("ls")
+def jobs_ls(
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="queued, running, failed, canceled or succeeded."),
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="That stand at this stage.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="Created since: a time, or 2h, 7d.")
+    ] = None,
+    most: Annotated[int, typer.Option("-n", min=1, help="At most so many.")] = 50,
+    url: Url = None,
+    output: Output = "table",
+) -> None:
+    """List jobs, newest first."""
+    from tools.ops.commands import jobs as command
+
+    command.ls(state=state, stage=stage, since=since, most=most, url=url, output=output)
+
+
+@jobs.command("show")
+def jobs_show(
+    job: Annotated[str, typer.Argument(help="Id of the job.")],
+    url: Url = None,
+    output: Output = "table",
+) -> None:
+    """Show a job and its steps."""
+    from tools.ops.commands import jobs as command
+
+    command.show(job, url=url, output=output)
+
+
+@jobs.command("retry")
+def jobs_retry(
+    job: Annotated[str, typer.Argument(help="Id of a failed job.")],
+    url: Url = None,
+    output: Output = "table",
+) -> None:
+    """Start a failed job again at the stage that failed."""
+    from tools.ops.commands import jobs as command
+
+    command.retry(job, url=url, output=output)
+
+
+@jobs.command("cancel")
+def jobs_cancel(
+    job: Annotated[str, typer.Argument(help="Id of the job.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the job.")] = "",
+    url: Url = None,
+    output: Output = "table",
+) -> None:
+    """Stop a job that has not ended."""
+    from tools.ops.commands import jobs as command
+
+    command.cancel(job, reason=reason, url=url, output=output)
+
+
+# -- topics ------------------------------------------------------------------------------------
+
+
+@topics.command("ls")
+def topics_ls(
+    all: Annotated[  # noqa: A002
+        bool, typer.Option("--all", help="Empty retry topics and topics of others, too.")
+    ] = False,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """List the topics: partitions, records written, how long they are kept."""
+    from tools.ops.commands import topics as command
+
+    command.ls(every=all, data=data, output=output)
+
+
+@topics.command("tail")
+def topics_tail(
+    topic: Annotated[str, typer.Argument(help="Name of the topic.")],
+    decode: Annotated[bool, typer.Option("--decode", help="Show the events themselves.")] = False,
+    last: Annotated[int, typer.Option("-n", min=0, help="Records to begin with.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Begin with the first record that is kept.")
+    ] = False,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Print the last records of a topic; with -o json a document a line."""
+    from tools.ops.commands import topics as command
+
+    command.follow(
+        topic,
+        decode=decode,
+        last=None if from_beginning else last,
+        on=follow,
+        data=data,
+        output=output,
+    )
+
+
+@topics.command("apply")
+def topics_apply(data: Data = None, output: Output = "table") -> None:
+    """Create missing topics and register missing schemas; refuse what would break readers."""
+    from tools.ops.commands import topics as command
+
+    command.provision(data=data, output=output)
+
+
+@topics.command("diff")
+def topics_diff(data: Data = None, output: Output = "table") -> None:
+    """Show what is missing or different from the catalog."""
+    from tools.ops.commands import topics as command
+
+    command.show_diff(data=data, output=output)
+
+
+@topics.command("check")
+def topics_check(data: Data = None, output: Output = "table") -> None:
+    """As diff, with status 1 unless everything is there and fits."""
+    from tools.ops.commands import topics as command
+
+    command.check(data=data, output=output)
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the operators' commands to ``melisma``."""
+    app.command()(replay)
+    app.command()(rebuild)
+    app.add_typer(dlq, name="dlq")
+    app.add_typer(jobs, name="jobs")
+    app.add_typer(topics, name="topics")

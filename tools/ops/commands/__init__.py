@@ -1,0 +1,1 @@
+"""The operators' commands as a shell sees them: arguments in, tables and JSON out."""

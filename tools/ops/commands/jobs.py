@@ -1,0 +1,173 @@
+"""``melisma jobs``: what runs, what failed and why, through the REST API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gateway.client import Backoff, Client, Refused, Unreachable
+from gateway.steps import step_of
+from schemas.work import STEPS
+from tools.ops import display
+from tools.ops.times import instant_ms, rfc3339
+from tools.ops.workplace import checked, complaining, fail
+from topics.settings import BusSettings
+
+STATES = ("queued", "running", "failed", "canceled", "succeeded")
+_PAGE = 200  # the API's largest
+_PATIENCE_S = 5.0  # a person waits; a gateway that restarts is back by then
+
+
+def ls(
+    *, state: str | None, stage: str | None, since: str | None, most: int, url: str | None,
+    output: display.Output,
+) -> None:  # fmt: skip
+    """List jobs, newest first."""
+    query: dict[str, str | int] = {}
+    if state:
+        if state not in STATES:
+            fail(f"there is no state '{state}'; the states are {', '.join(STATES)}")
+        query["state"] = state
+    if stage:
+        if step_of(stage) not in STEPS:
+            fail(f"there is no stage '{stage}'; the stages are {', '.join(STEPS.values())}")
+        query["step"] = step_of(stage)
+    since_ms = checked(instant_ms, since, time.time_ns() // 1_000_000)
+    if since_ms is not None:
+        query["since"] = rfc3339(since_ms)
+    with _client(url) as client:
+        jobs = list(_pages(client, query, most))
+    if output == "json":
+        display.print_json(jobs)
+        return
+    display.print_table(
+        ("job", "state", "stage", "done", "created", "title or reason"),
+        [
+            (
+                job["jobId"],
+                job["state"],
+                job.get("stage", ""),
+                f"{job['progress']:.0%}",
+                _short(job.get("createdAt")),
+                _about(job),
+            )
+            for job in jobs
+        ],
+        empty="no such job",
+        flowing="title or reason",
+    )
+
+
+def show(job_id: str, *, url: str | None, output: display.Output) -> None:
+    """One job with its steps."""
+    with _client(url) as client:
+        job = client.job(job_id)
+    _print_job(job, output)
+
+
+def retry(job_id: str, *, url: str | None, output: display.Output) -> None:
+    """Start a failed job again."""
+    with _client(url) as client:
+        client.retry(job_id)
+        job = client.job(job_id)
+    _print_job(job, output)
+
+
+def cancel(job_id: str, *, reason: str, url: str | None, output: display.Output) -> None:
+    """Stop a job."""
+    with _client(url) as client:
+        client.cancel(job_id, reason)
+        job = client.job(job_id)
+    _print_job(job, output)
+
+
+@contextmanager
+def _client(url: str | None) -> Iterator[Client]:
+    with complaining():
+        base = url or BusSettings().public_base_url
+        if not base.startswith(("http://", "https://")):
+            fail(f"'{base}' is no address of a gateway; write http://host:port")
+        client = Client(base, client_id="melisma-cli", backoff=Backoff(give_up_after_s=_PATIENCE_S))
+        try:
+            with client:
+                yield client
+        except Refused as refused:
+            fail(str(refused))
+        except Unreachable as away:
+            fail(f"{away}; is the gateway up at {base}? name it with --url or PUBLIC_BASE_URL")
+
+
+def _pages(client: Client, query: dict[str, str | int], most: int) -> Iterator[dict[str, Any]]:
+    left, cursor = most, None
+    while left > 0:
+        more: dict[str, str | int] = {"cursor": cursor} if cursor else {}
+        page = client.jobs(**query, **more, limit=min(left, _PAGE))
+        yield from page["jobs"]
+        left -= len(page["jobs"])
+        cursor = page.get("cursor")
+        if not cursor:
+            return
+
+
+def _print_job(job: dict[str, Any], output: display.Output) -> None:
+    if output == "json":
+        display.print_json(job)
+        return
+    error = job.get("error", {})
+    display.print_fields(
+        {
+            "job": job["jobId"],
+            "track": job["trackId"],
+            "title": job.get("title"),
+            "kind": job.get("kind"),
+            "version": job.get("version"),
+            "state": f"{job['state']}, {job['progress']:.0%} done, attempt {job['attempt']}",
+            "error": f"{error['code']}: {error['message']}" if error else "",
+            "created": _short(job.get("createdAt")),
+            "updated": _short(job.get("updatedAt")),
+            "waiting": f"{job['noWorkerForSeconds']} s for a worker"
+            if "noWorkerForSeconds" in job
+            else "",
+        }
+    )
+    print()
+    display.print_table(
+        ("step", "state", "done", "try", "seconds", "limit", "note"),
+        [
+            (
+                step["step"],
+                f"{step['state']}{' OVERDUE' if step.get('overdue') else ''}",
+                f"{step['progress']:.0%}",
+                step.get("tryNumber", ""),
+                _seconds(step.get("seconds", step.get("elapsedSeconds"))),
+                _seconds(step.get("slaSeconds")),
+                _note(step),
+            )
+            for step in job["steps"]
+        ],
+        empty="no steps",
+        flowing="note",
+    )
+
+
+def _note(step: dict[str, Any]) -> str:
+    if "error" in step:
+        return str(step["error"]["message"])
+    if step.get("reused"):
+        return "a stored result was adopted"
+    return str(step.get("note", ""))
+
+
+def _about(job: dict[str, Any]) -> str:
+    return str(job["error"]["message"]) if "error" in job else str(job.get("title", ""))
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _short(time: str | None) -> str:
+    """RFC 3339 to the second."""
+    return f"{time[:10]} {time[11:19]}Z" if time else ""

@@ -1,0 +1,54 @@
+"""``melisma rebuild``: the projection made anew from the topics."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tools.ops import display, reading
+from tools.ops.rebuild import build, replace
+from tools.ops.workplace import workplace
+from topics.catalog import CATALOG
+
+
+def rebuild(*, to: Path | None, data: Path | None, output: display.Output) -> None:
+    """Rebuild in place, or into another folder, and say what that changed."""
+    with workplace(data) as place:
+        began = time.monotonic()
+        total = reading.count(place.log, [place.codec.on_log(name) for name in CATALOG])
+        with display.progress("folding", total) as counted:
+            if to is None:
+                made = replace(place.log, place.codec, place.settings.data_dir, counted)
+            else:
+                made = build(place.log, place.codec, to, counted)
+        seconds = time.monotonic() - began
+        swapped = made.swapped
+        if output == "json":
+            display.print_json(
+                {
+                    "events": made.events,
+                    "poisoned": made.poisoned,
+                    "seconds": round(seconds, 3),
+                    "to": None if to is None else str(to),
+                    "documents": None
+                    if swapped is None
+                    else {
+                        "same": swapped.same,
+                        "changed": swapped.changed,
+                        "added": swapped.added,
+                        "removed": swapped.removed,
+                    },
+                }
+            )
+            return
+        print(
+            f"{made.events} events folded in {seconds:.1f} s"
+            + (f", {made.poisoned} unreadable records passed over" if made.poisoned else "")
+        )
+        if swapped is not None:
+            print(
+                f"{swapped.documents} jobs and tracks: {swapped.same} as before,"
+                f" {swapped.changed} changed, {swapped.added} added, {swapped.removed} removed"
+            )
+        if to is not None:
+            print(f"the projection is in '{to}'")

@@ -1,0 +1,135 @@
+"""What a command works on: the log, the codec and the gateway's stores that the settings name."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from gateway.projection.reservations import Reservations
+from gateway.projection.store import ProjectionStore, StoreError
+from gateway.settings import GatewaySettings
+from topics.codec import Codec
+from topics.log import Fenced, Log, LogError
+from topics.log.kafka.settings import KafkaSettings
+from topics.logs import redacted
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The bus. Stores are opened where a command needs them."""
+
+    settings: GatewaySettings
+    log: Log
+    codec: Codec
+
+    def now_ms(self) -> int:
+        """Unix time in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    @contextmanager
+    def projection(self) -> Iterator[ProjectionStore]:
+        """The projection that the gateway reads."""
+        from gateway.projection.sqlite import SqliteStore
+
+        store = SqliteStore(self.settings.data_dir / "projection.db")
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def reservations(self) -> Iterator[Reservations]:
+        """The gateway's own rows: version counters among them."""
+        from gateway.projection.sqlite_reservations import SqliteReservations
+
+        rows = SqliteReservations(self.settings.data_dir / "gateway.db")
+        try:
+            yield rows
+        finally:
+            rows.close()
+
+
+@contextmanager
+def workplace(data: Path | None, *, create: bool = False) -> Iterator[Workplace]:
+    """Open the bus of the settings, with ``--data`` over them; ``create`` an embedded log that is
+    not there yet.
+
+    What goes wrong inside is said in one line, and the command ends with status 1.
+    """
+    with complaining(), ExitStack() as parts:
+        settings = _settings(data)
+        embedded = not KafkaSettings().kafka_bootstrap_servers
+        if embedded and not create and not (settings.data_dir / "log.db").is_file():
+            # Looking must not make an empty product where a folder's name was mistyped.
+            fail(f"there is no log in '{settings.data_dir}'; name the product's folder with --data")
+        log = settings.open_log()
+        parts.callback(log.close)
+        yield Workplace(settings, log, settings.codec())
+
+
+@contextmanager
+def complaining() -> Iterator[None]:
+    """Say an expected failure in one line and leave with status 1; 130 for Ctrl-C."""
+    try:
+        yield
+    except Fenced as error:
+        fail(f"another run of this command took over, so this one stopped ({error})")
+    except (OSError, LogError, StoreError, ValueError) as error:
+        fail(_in_words(error))
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong in one line and leave with status 1."""
+    typer.echo(f"melisma: {redacted(message)}", err=True)
+    raise typer.Exit(1)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person, unless they have said yes already. Programs have to."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{question} Say --yes, or --dry-run to see what would be done")
+    if not typer.confirm(question, err=True):
+        typer.echo("nothing was done", err=True)
+        raise typer.Exit(1)
+
+
+def checked(parse: Callable[..., Any], text: str | None, *more: Any) -> Any:
+    """An option's value, or None where it was not given; a bad one is said in one line."""
+    if text is None:
+        return None
+    try:
+        return parse(text, *more)
+    except ValueError as error:
+        fail(str(error))
+
+
+def _settings(data: Path | None) -> GatewaySettings:
+    chosen: dict[str, Any] = {} if data is None else {"data_dir": data}
+    try:
+        return GatewaySettings(**chosen)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in wrong["loc"]).upper()
+        fail(f"the setting {name} is not valid: {wrong['msg']}; see .env.example")
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    what = error.strerror or str(error)
+    return f"'{error.filename}': {what}" if error.filename else what
