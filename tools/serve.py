@@ -91,10 +91,10 @@ def settings_for(data: Path | None) -> tuple[GatewaySettings, StageSettings]:
         fail(f"the setting {name} is not valid: {wrong['msg']}; see .env.example")
 
 
-def fail(message: str) -> NoReturn:
-    """Say what is wrong in one line and leave with status 1."""
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Say what is wrong in one line and leave."""
     _console.print(f"[red]melisma:[/] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 def in_words(error: Exception) -> str:

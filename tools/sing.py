@@ -5,6 +5,7 @@ The product runs in this process on a free port for as long as the song takes.
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def sing_song(
     except (OSError, LogError, ArtifactError, StoreError) as error:
         fail(in_words(error))
     except KeyboardInterrupt:
-        fail("stopped; nothing was written that is not whole")
+        fail("stopped; nothing was written that is not whole", 128 + signal.SIGINT)
     result = Sung(karaoke, job, out)
     _report(result)
     return result
