@@ -117,8 +117,11 @@ def started(pid: int) -> str | None:
     """When the process with this pid started; None when there is none, or only its zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        # A killed process is a zombie while its other threads still hold its files and ports.
+        if fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1:
+            return None
         # Ticks since boot (proc_pid_stat(5), field 22): unlike the wall clock, nobody sets them.
-        return None if fields[0] in "ZX" else f"{fields[19]}@{_BOOT_ID.read_text('ascii').strip()}"
+        return f"{fields[19]}@{_BOOT_ID.read_text('ascii').strip()}"
     except (FileNotFoundError, ProcessLookupError):
         if _BOOT_ID.exists():
             return None
