@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from tools.ops.reading import Progress as Counted
 from topics.logs import redacted
 
 Output = Literal["table", "json"]
 
-_UNBOUND = 1000  # characters; longer than any line of ours
+_LEAST = 12  # characters left of a column that is cut
+_GAP = "  "
 
 MOST_ROWS = 50
 """Rows of a table about what was done; JSON holds them all."""
@@ -49,27 +52,46 @@ def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str, flowing: str = ""
 ) -> None:
     """A table in the terminal's width. Only the column ``flowing`` is cut where room is short:
-    ids are there to be copied.
+    ids are there to be copied. A pipe has no width, so nothing is cut in it.
     """
-    console = Console()
     if not rows:
-        console.print(empty, highlight=False)
+        print(empty)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for at, name in enumerate(columns):
-        table.add_column(
-            name,
-            no_wrap=True,
-            overflow="ellipsis" if name == flowing else "fold",
-            min_width=12 if name == flowing else None,
-            justify="right" if all(isinstance(row[at], int) for row in rows) else "left",
-        )
-    for row in rows:
-        table.add_row(*(Text(redacted(str(each))) for each in row))
-    # A pipe has no width: cut nothing that a program's user greps for.
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(width=_UNBOUND)
-    console.print(table)
+    width = shutil.get_terminal_size().columns
+    bound = sys.stdout.isatty() or "COLUMNS" in os.environ
+    for number, line in enumerate(table_lines(columns, rows, flowing, width if bound else None)):
+        print(typer.style(line, bold=True) if number == 0 and sys.stdout.isatty() else line)
+
+
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], flowing: str, width: int | None
+) -> list[str]:
+    """The lines of a table, its header first; whole numbers stand to the right."""
+    cells = [list(columns), *([_one_line(redacted(str(each))) for each in row] for row in rows)]
+    widths = [max(cell_len(row[at]) for row in cells) for at in range(len(columns))]
+    if flowing and width is not None:
+        at = columns.index(flowing)
+        rest = sum(widths) - widths[at] + len(_GAP) * (len(columns) - 1)
+        widths[at] = min(widths[at], max(width - rest, _LEAST))
+    right = [all(isinstance(row[at], int) for row in rows) for at in range(len(columns))]
+    return [
+        _GAP.join(
+            " " * (widths[at] - cell_len(text)) + text if right[at] else _fitted(text, widths[at])
+            for at, text in enumerate(row)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _fitted(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text + " " * (width - cell_len(text))
+    return set_cell_size(text, width - 1) + "…"
+
+
+def _one_line(text: str) -> str:
+    """Control characters of strangers' bytes must not move anybody's cursor."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

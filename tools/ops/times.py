@@ -44,6 +44,13 @@ def shown(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def age(ms: int) -> str:
+    """How long ago, in the largest unit that fits: ``45s``, ``12m``, ``3h``, ``5d``."""
+    seconds = max(ms, 0) // 1000
+    unit = next(unit for unit in "dhms" if seconds >= _SECONDS[unit] or unit == "s")
+    return f"{seconds // _SECONDS[unit]}{unit}"
+
+
 def rfc3339(ms: int) -> str:
     """A time for programs: ``2026-03-01T12:00:00.000Z``."""
     text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

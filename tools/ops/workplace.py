@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,6 +84,10 @@ def complaining() -> Iterator[None]:
         yield
     except Fenced as error:
         fail(f"another run of this command took over, so this one stopped ({error})")
+    except BrokenPipeError:
+        # `melisma … | head`: the reader has seen enough, and Python must not flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except (OSError, LogError, StoreError, ValueError) as error:
         fail(_in_words(error))
     except KeyboardInterrupt:
@@ -95,15 +101,13 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask a person, unless they have said yes already. Programs have to."""
-    import sys
-
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask a person whether to do it, unless they have said yes already. Programs have to."""
     if yes:
         return
     if not sys.stdin.isatty():
-        fail(f"{question} Say --yes, or --dry-run to see what would be done")
-    if not typer.confirm(question, err=True):
+        fail(f"nobody is here to ask whether to {what}; say --yes, or --dry-run to look first")
+    if not typer.confirm(f"{what[:1].upper()}{what[1:]}?", err=True):
         typer.echo("nothing was done", err=True)
         raise typer.Exit(1)
 

@@ -133,7 +133,7 @@ def replay(
             )
             if producer is not None and resends:
                 many = f"{len(resends)} record{'' if len(resends) == 1 else 's'}"
-                confirm(f"Write {many} to the topics they came from?", yes=yes)
+                confirm(f"write {many} to the topics they came from", yes=yes)
                 slow = list(_chunks(resends, 1 if per_second is not None else _BATCH))
                 with display.progress("replaying", len(resends)) as counted:
                     for some in paced(slow, per_second, clock=time.monotonic, sleep=time.sleep):
@@ -164,7 +164,7 @@ def drop(
         mark = Mark("dropped", reason or "", place.now_ms(), getpass.getuser())
         if letters and not dry_run:
             many = f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
-            confirm(f"Drop {many}? Their bytes stay in the topic.", yes=yes)
+            confirm(f"drop {many} (the bytes stay in the topic)", yes=yes)
             producer = _producer(place)
             try:
                 for some in _chunks(letters, _BATCH):

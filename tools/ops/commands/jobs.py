@@ -11,7 +11,7 @@ from gateway.client import Backoff, Client, Refused, Unreachable
 from gateway.steps import step_of
 from schemas.work import STEPS
 from tools.ops import display
-from tools.ops.times import instant_ms, rfc3339
+from tools.ops.times import age, instant_ms, rfc3339
 from tools.ops.workplace import checked, complaining, fail
 from topics.settings import BusSettings
 
@@ -43,14 +43,14 @@ def ls(
         display.print_json(jobs)
         return
     display.print_table(
-        ("job", "state", "stage", "done", "created", "title or reason"),
+        ("job", "state", "stage", "done", "age", "title or reason"),
         [
             (
                 job["jobId"],
                 job["state"],
                 job.get("stage", ""),
                 f"{job['progress']:.0%}",
-                _short(job.get("createdAt")),
+                _age(job.get("createdAt")),
                 _about(job),
             )
             for job in jobs
@@ -96,7 +96,7 @@ def _client(url: str | None) -> Iterator[Client]:
         except Refused as refused:
             fail(str(refused))
         except Unreachable as away:
-            fail(f"{away}; is the gateway up at {base}? name it with --url or PUBLIC_BASE_URL")
+            fail(f"{away}; start the gateway, or name its address (now {base}) with --url")
 
 
 def _pages(client: Client, query: dict[str, str | int], most: int) -> Iterator[dict[str, Any]]:
@@ -166,6 +166,12 @@ def _about(job: dict[str, Any]) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
+
+
+def _age(created: str | None) -> str:
+    if not created:
+        return ""
+    return age(time.time_ns() // 1_000_000 - instant_ms(created, 0))
 
 
 def _short(time: str | None) -> str:

@@ -40,7 +40,7 @@ def replay(
         written: dict[str, int] = {}  # job -> version
         if plan.requests and not dry_run:
             many = _counted(len(plan.requests), "track")
-            confirm(f"Run {order.stage} and what follows again for {many}?", yes=yes)
+            confirm(f"run {order.stage} and what follows again for {many}", yes=yes)
             rows = parts.enter_context(place.reservations())
             slow = paced(plan.requests, per_second, clock=time.monotonic, sleep=time.sleep)
             works = publish(
@@ -161,7 +161,7 @@ def _show(
 def _rows(plan: Plan, written: dict[str, int]) -> Iterator[tuple[Any, ...]]:
     for each in plan.requests[: display.MOST_ROWS]:
         version = written.get(each.work.job_id)
-        shown = f"> {each.floor}" if version is None else version
+        shown = f"≥ {each.floor + 1}" if version is None else version
         yield each.work.track_id, shown, each.source.place, each.work.job_id
 
 
