@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-faults bench lint format up api worker schemas clean
+.PHONY: help setup demo test test-fast test-faults minio bench lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +29,17 @@ demo: $(VENV)/.core ## Turn the demo song into karaoke: times, accuracy, where t
 	@$(BIN)/melisma demo
 
 test: $(VENV)/.dev ## Run every test
-	$(PYTEST) -m "not bench"
+	$(PYTEST) -m "not bench and not minio"
 
 test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing on purpose
-	$(PYTEST) -m "not bench and not e2e and not faults"
+	$(PYTEST) -m "not bench and not e2e and not faults and not stack and not minio"
 
 test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (long)
-	MELISMA_FAULT_ROUNDS=10 $(PYTEST) -m faults
+	-@$(MAKE) --no-print-directory minio
+	MELISMA_FAULT_ROUNDS=10 $(PYTEST) -m "faults or minio"
+
+minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)
+	@$(BIN)/python -m tests.topics.artifacts.minio
 
 bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as ratios in one run
 	@for bench in tests/bench/bench_*.py; do \
