@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from gateway.projection.opening import open_reservations, open_store
 from gateway.projection.projector import Projector, rebuild
-from gateway.projection.sqlite import SqliteStore
-from gateway.projection.sqlite_reservations import SqliteReservations
 from gateway.server import Server, listen
 from gateway.services import Services
 from gateway.settings import GatewaySettings
@@ -66,9 +65,9 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
             shown = f"[{host}]" if ":" in host else host
             address = f"http://{shown}:{listener.getsockname()[1]}"
             settings = settings.model_copy(update={"public_base_url": address})
-        store = SqliteStore(settings.data_dir / "projection.db")
+        store = open_store(settings)
         parts.callback(store.close)
-        reservations = SqliteReservations(settings.data_dir / "gateway.db")
+        reservations = open_reservations(settings)
         parts.callback(reservations.close)
         services = Services.assemble(
             settings,
@@ -84,7 +83,7 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
 @contextmanager
 def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
     """The projector in a thread; the event is set when it ends by itself, which is a failure."""
-    store = SqliteStore(settings.data_dir / "projection.db")
+    store = open_store(settings)
     if store.sequence() == 0:
         # A new store, or one that was thrown away: the group's offsets say nothing about it.
         rebuild(log, settings.codec(), store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 import threading
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.projection.cells import Document, Key, Kind, canonical, from_json, join, merge, to_json
+from gateway.projection.cursors import pack, unpack
 from gateway.projection.job import Job, JobState, job_of, outline_of
 from gateway.projection.sqlite_file import SqliteFile
-from gateway.projection.store import Applied, BadCursor, Changed, Page
+from gateway.projection.store import Applied, Changed, Page
 from gateway.projection.track import Track, track_of
 
 _SCHEMA = """
@@ -54,8 +54,6 @@ INSERT INTO tracks (tenant, id, created_ms, sequence, cells) VALUES (?, ?, ?, ?,
 ON CONFLICT (tenant, id) DO UPDATE SET created_ms = excluded.created_ms,
     sequence = excluded.sequence, cells = excluded.cells
 """
-
-_INTEGER = 1 << 63  # SQLite's integers end before it
 
 _LOOK_S = 0.1
 """How often a waiting thread looks for what other processes wrote; own writes wake it at once."""
@@ -222,7 +220,7 @@ class SqliteStore:
             values.append(value)
         if cursor is not None:
             terms.append("(created_ms, id) < (?, ?)")
-            values.extend(_unpack(cursor))
+            values.extend(unpack(cursor))
         # Only the fixed texts of this module are put together here; values are bound.
         query = (
             f"SELECT id, created_ms, cells FROM {table} WHERE {' AND '.join(terms)}"  # noqa: S608
@@ -232,7 +230,7 @@ class SqliteStore:
             rows = db.execute(query, (*values, limit + 1)).fetchall()
         items = [item_of(from_json(Key(kind, tenant, row[0]), row[2])) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
-        return Page(items, _pack(last[1], last[0]) if last else None)
+        return Page(items, pack(last[1], last[0]) if last else None)
 
 
 def _merged(
@@ -265,17 +263,3 @@ def _put(db: sqlite3.Connection, applied: Iterable[Applied]) -> None:
             tracks.append((key.tenant, key.id, created_ms, sequence, to_json(after)))
     db.executemany(_PUT_JOB, jobs)
     db.executemany(_PUT_TRACK, tracks)
-
-
-def _pack(created_ms: int, document_id: str) -> str:
-    return base64.urlsafe_b64encode(canonical([created_ms, document_id]).encode()).decode()
-
-
-def _unpack(cursor: str) -> tuple[int, str]:
-    try:
-        created_ms, document_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if _pack(created_ms, document_id) == cursor and abs(created_ms) < _INTEGER:
-            return int(created_ms), str(document_id)
-    except (ValueError, TypeError):
-        pass
-    raise BadCursor("this cursor was not given out here; begin again without one")

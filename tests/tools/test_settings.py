@@ -9,6 +9,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.settings import GatewaySettings
 from processors.settings import StageSettings
 from topics.artifacts.s3_settings import S3Settings
@@ -22,6 +23,7 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     KafkaSettings,
     RegistrySettings,
     S3Settings,
+    CassandraSettings,
     GatewaySettings,
     StageSettings,
 )

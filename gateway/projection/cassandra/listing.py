@@ -1,0 +1,109 @@
+"""Which documents a tenant has, newest first: rows by day that say where to look, never what is.
+
+A row may be there before its document, and stays for a moment when the document moved to another
+time of creation; so readers take only what the document itself confirms. Rows are written before
+the cells that they belong to: a process that dies in between leaves a row that leads nowhere, and
+never a document that no list shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.projection.cassandra.session import CassandraSession, Row, Statement
+from gateway.projection.cells import Document, Kind
+from gateway.projection.job import outline_of
+
+_DAY_MS = 86_400_000
+_FOREVER = 1 << 62
+"""The write time of a removal: above the order of every cell (`gateway.projection.cells.order`). A
+row that was removed is never written again, because a document's time of creation only ever moves
+on: to an earlier first event, and then for good to what its request says."""
+_EARLIEST, _LATEST = -(1 << 63) + 1, (1 << 63) - 1
+
+_PUT_JOB = (
+    "UPDATE jobs_by_day USING TIMESTAMP ? SET state = ?"
+    " WHERE tenant = ? AND day = ? AND created_ms = ? AND id = ?"
+)
+_PUT_TRACK = (
+    "INSERT INTO tracks_by_day (tenant, day, created_ms, id) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_DAY = "INSERT INTO days (kind, tenant, day) VALUES (?, ?, ?) USING TIMESTAMP 0"
+_DAYS = (
+    "SELECT day FROM days WHERE kind = ? AND tenant = ? AND day >= ? AND day <= ? ORDER BY day DESC"
+)
+_REMOVE = {
+    kind: f"DELETE FROM {kind}s_by_day USING TIMESTAMP ?"  # noqa: S608
+    " WHERE tenant = ? AND day = ? AND created_ms = ? AND id = ?"
+    for kind in ("job", "track")
+}
+_NEWEST = {
+    kind: f"SELECT created_ms, id FROM {kind}s_by_day WHERE tenant = ? AND day = ?"  # noqa: S608
+    " AND (created_ms, id) < (?, ?) AND (created_ms) >= (?)"
+    for kind in ("job", "track")
+}
+_IN_STATE = " AND state = ?"
+
+
+def created_ms_of(document: Document) -> int:
+    """The time of creation that a document is listed by."""
+    if document.key.kind == "job":
+        return outline_of(document).created_ms
+    first = document.cells.get("first")
+    return 0 if first is None else int(first.value)
+
+
+def entries(
+    session: CassandraSession, before: Document | None, after: Document
+) -> tuple[dict[tuple[str, str, int], Statement], list[Statement], list[Statement]]:
+    """What to write so that a document is found as it is after a change.
+
+    The days (by kind, tenant and day, so that a batch writes each once), the rows, and the rows
+    of where it was before, to be removed once the document itself says otherwise.
+    """
+    kind, tenant, document_id = after.key
+    created_ms = created_ms_of(after)
+    was_ms = None if before is None else created_ms_of(before)
+    moved = created_ms != was_ms
+    day = created_ms // _DAY_MS
+    days: dict[tuple[str, str, int], Statement] = {}
+    rows: list[Statement] = []
+    gone: list[Statement] = []
+    if moved:
+        days[kind, tenant, day] = session.bind(_PUT_DAY, kind, tenant, day)
+    if kind == "job":
+        state = after.cells.get("state")
+        if moved or before is None or before.cells.get("state") is not state:
+            # A state's name follows from its order, so writers in any order agree.
+            order, name = (0, "queued") if state is None else (state.order, state.value["state"])
+            rows.append(session.bind(_PUT_JOB, order, name, tenant, day, created_ms, document_id))
+    elif moved:
+        rows.append(session.bind(_PUT_TRACK, tenant, day, created_ms, document_id, 0))
+    if moved and was_ms is not None:
+        place = (tenant, was_ms // _DAY_MS, was_ms, document_id)
+        gone.append(session.bind(_REMOVE[kind], _FOREVER, *place))
+    return days, rows, gone
+
+
+def newest(
+    session: CassandraSession,
+    kind: Kind,
+    tenant: str,
+    *,
+    state: str | None,
+    since_ms: int | None,
+    behind: tuple[int, str] | None,
+    page: int,
+) -> Iterator[Row]:
+    """Time of creation and id of what may be listed, newest first, read as far as it is asked."""
+    since_ms = _EARLIEST if since_ms is None else since_ms
+    # Nothing was created at the end of time, so a start there leaves nothing out.
+    behind = (_LATEST, "") if behind is None else behind
+    query = _NEWEST[kind] + (_IN_STATE if state is not None else "")
+    wanted = () if state is None else (state,)
+    for (day,) in session.rows(
+        "list days", _DAYS, kind, tenant, since_ms // _DAY_MS, behind[0] // _DAY_MS
+    ):
+        yield from session.rows(
+            f"list {kind}s", query, tenant, day, *behind, since_ms, *wanted, page=page
+        )

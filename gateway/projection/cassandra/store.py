@@ -1,0 +1,296 @@
+"""The projection in Cassandra, for a product that runs on several machines.
+
+A document is a partition, a cell a row written ``USING TIMESTAMP`` its order, so writers need not
+see each other: whatever comes in whatever order, the greatest cell stays. What is read before a
+write is read to leave out what is there already and to say what changed, never to decide.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby, islice
+from typing import TypeVar
+
+from gateway.projection.cassandra import listing, schema
+from gateway.projection.cassandra.cell_rows import to_cell, to_text
+from gateway.projection.cassandra.change_feed import ChangeFeed
+from gateway.projection.cassandra.session import CassandraSession, Row, Statement
+from gateway.projection.cassandra.settings import CassandraSettings
+from gateway.projection.cells import Cell, Document, Key, Kind, canonical, join, merge
+from gateway.projection.cursors import pack, unpack
+from gateway.projection.job import Job, JobState, job_of
+from gateway.projection.store import Applied, Changed, Page, StoreError
+from gateway.projection.track import Track, track_of
+
+_CELLS = {
+    kind: f"SELECT cell, body, WRITETIME(body) FROM {kind}s"  # noqa: S608
+    " WHERE tenant = ? AND id = ?"
+    for kind in ("job", "track")
+}
+_PUT = {
+    kind: f"UPDATE {kind}s USING TIMESTAMP ? SET body = ?"  # noqa: S608
+    " WHERE tenant = ? AND id = ? AND cell = ?"
+    for kind in ("job", "track")
+}
+_EVERY = {
+    kind: f"SELECT tenant, id, cell, body, WRITETIME(body) FROM {kind}s"  # noqa: S608
+    for kind in ("job", "track")
+}
+
+_LOOK_S = 0.2
+"""How often a waiting thread looks for what other processes wrote; own writes wake it at once."""
+
+_FEWEST = 50  # documents read at once where a filter may leave out most of them
+
+Item = TypeVar("Item", bound=Job | Track)
+
+
+class CassandraStore:
+    """A `gateway.projection.store.ProjectionStore` in a keyspace."""
+
+    def __init__(self, settings: CassandraSettings) -> None:
+        """Open, making what is missing. Raises `StoreError`."""
+        self._session = CassandraSession(settings)
+        try:
+            self._feed = ChangeFeed(self._session, ttl_s=settings.cassandra_changes_ttl_seconds)
+        except BaseException:
+            self._session.close()
+            raise
+        self._changed = threading.Condition()
+        self._newest = 0
+        self._closed = False
+        # Documents of failed batches as they were before: some of their cells may be there, and
+        # nobody was told. The next try writes and tells all of it again.
+        self._untold: dict[Key, Document | None] = {}
+
+    def apply(self, changes: Iterable[Document]) -> Sequence[Applied]:
+        """Merge changes into their documents, many at once.
+
+        Two processes that apply the same change at the same time may both report it.
+        """
+        joined = join(changes)
+        if not joined:
+            return ()
+        known = self._read(list(joined))
+        grown: list[tuple[Document | None, Document]] = []
+        for key, change in joined.items():
+            kept = known[key]
+            before = self._untold.get(key, kept)
+            after = change if kept is None else merge(kept, change)
+            if before is None or after.cells != before.cells:
+                grown.append((before, after))
+        if not grown:
+            return ()
+        try:
+            first = self._write(grown)
+        except StoreError:
+            for before, after in grown:
+                self._untold.setdefault(after.key, before)
+            raise
+        for _, after in grown:
+            self._untold.pop(after.key, None)
+        with self._changed:
+            self._newest = max(self._newest, first + len(grown) - 1)
+            self._changed.notify_all()
+        return [
+            Applied(after.key, sequence, before, after)
+            for sequence, (before, after) in enumerate(grown, start=first)
+        ]
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        """A job of this tenant."""
+        document = self._document(Key("job", tenant, job_id))
+        return document and job_of(document)
+
+    def jobs(
+        self,
+        tenant: str,
+        *,
+        state: JobState | None = None,
+        stage: str | None = None,
+        since_ms: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Job]:
+        """Jobs of a tenant, newest first. Raises `BadCursor`.
+
+        There is an index on the state; jobs at another stage are read and left out.
+        """
+
+        def wanted(job: Job) -> bool:
+            return state in (None, job.state) and stage in (None, job.stage)
+
+        return self._page("job", job_of, wanted, tenant, state, since_ms, cursor, limit)
+
+    def track(self, tenant: str, track_id: str) -> Track | None:
+        """A track of this tenant."""
+        document = self._document(Key("track", tenant, track_id))
+        return document and track_of(document)
+
+    def tracks(
+        self,
+        tenant: str,
+        *,
+        since_ms: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Track]:
+        """Tracks of a tenant, newest first. Raises `BadCursor`."""
+        return self._page(
+            "track", track_of, lambda track: True, tenant, None, since_ms, cursor, limit
+        )
+
+    def sequence(self) -> int:
+        """The sequence of the newest change."""
+        return max(self._feed.now(), self._newest)
+
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Changed]:
+        """Documents changed behind ``after``, in order, as far back as the list of them is kept.
+
+        What another process was writing at the same time may be missed (see `change_feed`).
+        """
+        return self._feed.behind(after, limit)
+
+    def wait(self, after: int, timeout_s: float) -> int:
+        """Block until something changed behind ``after`` or the time is over."""
+        deadline = time.monotonic() + timeout_s
+        now = -1
+        while True:
+            try:
+                now = max(now, self.sequence())
+            except StoreError:
+                if not self._closed:
+                    raise
+            with self._changed:
+                now = max(now, self._newest)
+                left = deadline - time.monotonic()
+                if now > after or left <= 0 or self._woken_to_close(min(left, _LOOK_S)):
+                    return now
+
+    def clear(self) -> None:
+        """Remove every document."""
+        self._untold.clear()
+        # Truncated, not deleted: a deletion has a write time, and would hide what a rebuild then
+        # writes at the order of long ago.
+        self._session.truncate(schema.PROJECTION)
+
+    def dump(self) -> bytes:
+        """A line a document, in order of kind, tenant and id."""
+        lines: list[tuple[str, str, str, str]] = []
+        kinds: tuple[Kind, ...] = ("job", "track")
+        for kind in kinds:
+            rows = self._session.rows("read every document", _EVERY[kind])
+            for (tenant, document_id), cells in groupby(rows, key=lambda row: (row[0], row[1])):
+                document = _document(Key(kind, tenant, document_id), (row[2:] for row in cells))
+                texts = {name: list(cell) for name, cell in document.cells.items()}
+                text = canonical([kind, tenant, document_id, texts])
+                lines.append((kind, tenant, document_id, text))
+        return "".join(f"{line[3]}\n" for line in sorted(lines)).encode()
+
+    def check(self) -> None:
+        """Raise `gateway.projection.store.StoreError` unless rows can be written and read now."""
+        self._session.check()
+
+    def close(self) -> None:
+        """Let go of every connection; `wait` returns."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._session.close()
+
+    def _woken_to_close(self, timeout_s: float) -> bool:
+        if not self._closed:
+            self._changed.wait(timeout_s)
+        return self._closed
+
+    def _document(self, key: Key) -> Document | None:
+        return self._read([key])[key]
+
+    def _read(self, keys: Sequence[Key]) -> dict[Key, Document | None]:
+        statements = [self._session.bind(_CELLS[key.kind], key.tenant, key.id) for key in keys]
+        found = self._session.execute_all("read documents", statements)
+        return {
+            key: _document(key, rows) if rows else None
+            for key, rows in zip(keys, found, strict=True)
+        }
+
+    def _write(self, grown: Sequence[tuple[Document | None, Document]]) -> int:
+        """Write documents and tell of them; the sequence of the first.
+
+        First where to find them, then the cells, each document's in one write, then the news.
+        """
+        days: dict[tuple[str, str, int], Statement] = {}
+        rows: list[Statement] = []
+        gone: list[Statement] = []
+        for before, after in grown:
+            new_days, new_rows, old_rows = listing.entries(self._session, before, after)
+            days |= new_days
+            rows += new_rows
+            gone += old_rows
+        self._session.execute_all("list documents", [*days.values(), *rows])
+        self._session.execute_all(
+            "write documents", [self._cells(before, after) for before, after in grown]
+        )
+        self._session.execute_all("list documents", gone)
+        return self._feed.tell([(after.key, _track_id(after)) for _, after in grown])
+
+    def _cells(self, before: Document | None, after: Document) -> Statement:
+        kind, tenant, document_id = after.key
+        old = {} if before is None else before.cells
+        put = _PUT[kind]
+        return self._session.batch(
+            self._session.bind(put, cell.order, to_text(cell), tenant, document_id, name)
+            for name, cell in after.cells.items()
+            if cell is not old.get(name)
+        )
+
+    def _page(
+        self,
+        kind: Kind,
+        item_of: Callable[[Document], Item],
+        wanted: Callable[[Item], bool],
+        tenant: str,
+        state: str | None,
+        since_ms: int | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[Item]:
+        behind = None if cursor is None else unpack(cursor)
+        places = listing.newest(
+            self._session,
+            kind,
+            tenant,
+            state=state,
+            since_ms=since_ms,
+            behind=behind,
+            page=limit + 1,
+        )
+        found: list[tuple[str, Item]] = []
+        size = limit + 1
+        while len(found) <= limit and (some := list(islice(places, size))):
+            documents = self._read([Key(kind, tenant, document_id) for _, document_id in some])
+            for (created_ms, document_id), document in zip(some, documents.values(), strict=True):
+                item = document and item_of(document)
+                if item and item.created_ms == created_ms and wanted(item):
+                    found.append((document_id, item))
+            size = max(_FEWEST, size)
+        items = [item for _, item in found[:limit]]
+        if len(found) <= limit:
+            return Page(items, None)
+        last_id, last = found[limit - 1]
+        return Page(items, pack(last.created_ms, last_id))
+
+
+def _document(key: Key, rows: Iterable[Row]) -> Document:
+    cells: dict[str, Cell] = {name: to_cell(order, text) for name, text, order in rows}
+    return Document(key, cells)
+
+
+def _track_id(document: Document) -> str:
+    """The track of a job, and a track's own id."""
+    if document.key.kind == "track":
+        return document.key.id
+    track = document.cells.get("track")
+    return "" if track is None else str(track.value)
