@@ -22,6 +22,7 @@ from processors.alignment.aligner import (
     Placement,
     Progress,
 )
+from processors.alignment.compacting import compacted
 from processors.alignment.hearing import Acoustics, acoustics, first_bias, listen, singer_bias
 from processors.alignment.languages import resolve
 from processors.alignment.passes import (
@@ -149,7 +150,8 @@ def _second(
     if not len(path.word):  # three states a phone don't fit where one did: locked words are near
         path = rough
     spots: dict[int, Spot] = {}
-    for line, row in zip(stretch.lines, hear(stretch, path, heard), strict=True):
+    rows = compacted(stretch, hear(stretch, path, heard), heard, vowels)
+    for line, row in zip(stretch.lines, rows, strict=True):
         for (number, _), word in zip(line, row, strict=True):
             if word.start is not None and word.end is not None:
                 # frame t stands for the 10 ms around t * 10 ms

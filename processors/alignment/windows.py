@@ -38,21 +38,21 @@ class Heard:
 
 def trusted(lines: Sequence[Sequence[Heard]]) -> list[bool]:
     """For each line, whether its place agrees with the stem and with its neighbours."""
-    pace = [_pace(line) for line in lines]
-    score = [_score(line) for line in lines]
-    known_scores = [s for s in score if s is not None]
+    paces = [pace(line) for line in lines]
+    scores = [fit(line) for line in lines]
+    known_scores = [score for score in scores if score is not None]
     typical_score = float(np.median(known_scores)) if known_scores else 0.0
     verdicts: list[bool] = []
     for i, line in enumerate(lines):
-        own, fit = pace[i], score[i]
-        if own is None or fit is None:
+        own, score = paces[i], scores[i]
+        if own is None or score is None:
             verdicts.append(False)
             continue
         silent = sum(word.sung < _SILENT_SHARE for word in line) / len(line)
-        around = [p for p in pace[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1] if p is not None]
+        around = [p for p in paces[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1] if p is not None]
         typical = float(np.median(around))
         steady = typical / _DURATION_RATIO <= own <= typical * _DURATION_RATIO
-        verdicts.append(silent < _SILENT_WORDS and steady and fit >= typical_score - _SCORE_NATS)
+        verdicts.append(silent < _SILENT_WORDS and steady and score >= typical_score - _SCORE_NATS)
     return verdicts
 
 
@@ -88,14 +88,15 @@ def windows(
     return result
 
 
-def _pace(line: Sequence[Heard]) -> float | None:
-    """Frames a phone, or None when a word of the line was left out."""
+def pace(line: Sequence[Heard]) -> float | None:
+    """How slow a line is: frames a phone, or None when a word of the line was left out."""
     if not line or line[0].start is None or line[-1].end is None:
         return None
     return (line[-1].end - line[0].start) / max(1, sum(word.phones for word in line))
 
 
-def _score(line: Sequence[Heard]) -> float | None:
+def fit(line: Sequence[Heard]) -> float | None:
+    """How well a line sounds like its words: mean nats a frame, None when nothing was placed."""
     frames = [0 if w.start is None or w.end is None else w.end - w.start for w in line]
     if not sum(frames):
         return None
