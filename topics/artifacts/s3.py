@@ -36,7 +36,7 @@ from topics.artifacts.s3_signing import Origin, Signer
 from topics.artifacts.s3_uploads import PART_BYTES, S3Uploads
 from topics.artifacts.signing import IpBinding
 
-_CHECK_S: Final = 1.4  # just under the 1.5 s that a health check may take
+_CHECK_S: Final = 1.4  # of each request; just under the 1.5 s that a health check may take
 _PROBE: Final = f"{CHECKS}probe"
 
 
@@ -205,7 +205,7 @@ class S3Store:
     # -- health --------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """See `ArtifactStore.check`. Takes about 1.5 s at most, whatever the time-outs."""
+        """See `ArtifactStore.check`. Two requests, tried once and soon given up."""
         with explained(self.settings, "be read and written"):
             self._check_client.put_object(Bucket=self.bucket, Key=_PROBE, Body=b"probe")
             answer = self._check_client.get_object(Bucket=self.bucket, Key=_PROBE)

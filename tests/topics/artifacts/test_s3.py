@@ -14,6 +14,7 @@ import pytest
 
 from tests.topics.artifacts import servers
 from tests.topics.artifacts.contract import PART_BYTES, ArtifactContract, Receive
+from tools.stack.stack import Stack
 from topics.artifacts import ArtifactError, ArtifactMissing, UploadInvalid
 from topics.artifacts.s3 import S3Store
 from topics.artifacts.s3_setup import allow_origins, make_bucket
@@ -281,3 +282,29 @@ def test_a_bucket_is_made_once(address: Mapping[str, str]) -> None:
 def test_a_server_without_cors_rules_says_what_to_do(shared: S3Store) -> None:
     with pytest.raises(ArtifactError, match=r"s3proxy\.cors-allow-origins"):
         allow_origins(shared, ["https://app.example"])
+
+
+def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    with Stack(tmp_path, services=["s3"]) as stack:
+        store = servers.store(
+            {n: v for n, v in stack.addresses.items() if n.startswith("S3_")}, s3_attempts=2
+        )
+        upload = store.begin_upload("a/song", "audio/wav")
+        tag = ArtifactContract.put_part(store, servers.put, "a/song", upload, 1, b"song")
+        store.put("a/kept", b"kept", "text/plain")
+        stack.kill9("s3")
+        for ask in (
+            store.check,
+            lambda: store.put("a/kept", b"other", "text/plain"),
+            lambda: store.put_if_absent("a/once", b"x", "text/plain"),
+            lambda: store.read(store.uri("a/kept")),
+            lambda: store.parts("a/song", upload),
+            lambda: store.complete_upload("a/song", upload, [tag]),
+        ):
+            with pytest.raises(ArtifactError, match=r"does not answer.*S3_ENDPOINT") as raised:
+                ask()
+            assert not isinstance(raised.value, ArtifactMissing)
+        stack.restart("s3")
+        assert store.read(store.uri("a/kept")) == b"kept"
+        assert store.complete_upload("a/song", upload, [tag]).bytes == 4
+        store.check()
