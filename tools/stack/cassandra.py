@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.stack import probes
 from tools.stack.errors import StackError
 from tools.stack.ports import LOOPBACK
-from tools.stack.service import Place, jvm
+from tools.stack.service import Place, Recovery, jvm
 from tools.stack.state import write_private
 
 _HEAP_MB = 512
@@ -94,6 +94,9 @@ class Cassandra:
             "-Dcassandra.ring_delay_ms=0",
             *("-cp", f"{jars}/*", "org.apache.cassandra.service.CassandraDaemon"),
         ]
+
+    def recovery(self, place: Place, jars: Path) -> Recovery | None:
+        return None
 
     def is_ready(self, place: Place) -> bool:
         return probes.cassandra_answers(place.port("client"))

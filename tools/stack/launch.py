@@ -17,6 +17,8 @@ from tools.stack.services import SERVICES
 READY_TIMEOUT_S = 180.0  # Cassandra takes 5 to 20 s alone, far more on a busy machine
 
 _PROBE_EVERY_S = 0.2
+_RECOVERY_TIMEOUT_S = 30.0  # ten times what it takes
+_RECOVERY_GRACE_S = 10.0
 _LOG_LIMIT_BYTES = 16 << 20  # at a start, a larger log gives way to a new one
 _LOG_TAIL_BYTES = 64 << 10
 _COMMAND = "$ "  # begins the line of a log after which another run's words follow
@@ -47,6 +49,9 @@ def start(place: Place, runtime: Java, jars: Path, *, say: Say) -> None:
     if (arguments := service.format_arguments(place, jars)) is not None:
         say(f"formatting {place.name}")
         _format(place, [str(runtime.binary), *arguments], environment)
+    if (recovery := service.recovery(place, jars)) is not None:
+        say(f"recovering {place.name} from a crash")
+        _recover(place, [str(runtime.binary), *recovery.arguments], environment, recovery.done)
     command = [str(runtime.binary), *service.arguments(place, jars)]
     say(f"starting {place.name}")
     _note(place.log, command)
@@ -61,6 +66,22 @@ def _format(place: Place, command: Sequence[str], env: Mapping[str, str]) -> Non
         )
     if done.returncode != 0:
         raise StackError(f"{place.name} could not be formatted: {last_complaint(place.log)}")
+
+
+def _recover(place: Place, command: Sequence[str], env: Mapping[str, str], done: str) -> None:
+    """Run a command until its log says ``done``; when it never does, the server starts all the
+    same: then there was nothing to recover from.
+    """
+    log = place.folder / "recovery.log"
+    log.unlink(missing_ok=True)
+    running = process.start(command, env=env, log=log)
+    process.remember(running, place.pid_file)
+    end = time.monotonic() + _RECOVERY_TIMEOUT_S
+    while running.is_alive() and done not in log.read_text("utf-8", "replace"):
+        if time.monotonic() > end:
+            break
+        time.sleep(_PROBE_EVERY_S)
+    process.stop([running], grace_s=_RECOVERY_GRACE_S)
 
 
 def _note(log: Path, command: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tools.stack import probes
 from tools.stack.errors import StackError
 from tools.stack.ports import LOOPBACK
-from tools.stack.service import Place, jvm, write_properties
+from tools.stack.service import Place, Recovery, jvm, write_properties
 
 _HEAP_MB = 192
 _CONFLUENT = "/apis/ccompat/v7"
@@ -37,6 +37,9 @@ class Registry:
             f"-Dquarkus.config.locations={place.config / 'application.properties'}",
             *("-jar", str(runner)),
         ]
+
+    def recovery(self, place: Place, jars: Path) -> Recovery | None:
+        return None
 
     def is_ready(self, place: Place) -> bool:
         return probes.http_status(place.port("client"), f"{_CONFLUENT}/subjects") == 200

@@ -8,7 +8,7 @@ from pathlib import Path
 from tools.stack import probes
 from tools.stack.errors import StackError
 from tools.stack.ports import LOOPBACK
-from tools.stack.service import Place, jvm, write_properties
+from tools.stack.service import Place, Recovery, jvm, write_properties
 
 _HEAP_MB = 128
 _BUCKET = "melisma"
@@ -47,6 +47,9 @@ class S3:
             *("-cp", str(jar), "org.gaul.s3proxy.Main"),
             *("--properties", str(place.config / "s3proxy.properties")),
         ]
+
+    def recovery(self, place: Place, jars: Path) -> Recovery | None:
+        return None
 
     def is_ready(self, place: Place) -> bool:
         return probes.http_status(place.port("client"), "/") is not None

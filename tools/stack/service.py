@@ -48,6 +48,16 @@ class Place:
         return self.folder / "pid.json"
 
 
+@dataclass(frozen=True)
+class Recovery:
+    """What runs before a server that ended without leave may start again."""
+
+    arguments: Sequence[str]
+    """Java's."""
+    done: str
+    """What its log says when it has done its work; then it is stopped."""
+
+
 class Service(Protocol):
     """A server that the stack can run."""
 
@@ -74,6 +84,9 @@ class Service(Protocol):
 
     def arguments(self, place: Place, jars: Path) -> Sequence[str]:
         """Java's arguments that start the server."""
+
+    def recovery(self, place: Place, jars: Path) -> Recovery | None:
+        """What has to run first after a crash; None when nothing has to."""
 
     def is_ready(self, place: Place) -> bool:
         """Whether it serves clients now."""

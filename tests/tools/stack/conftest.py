@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.stack import jars, java, probes
-from tools.stack.service import Place
+from tools.stack.service import Place, Recovery
 from tools.stack.services import SERVICES
 from tools.stack.stack import Stack
 
@@ -34,6 +34,7 @@ class Small:
     title: str = "A small server"
     java: tuple[int, int] = (17, 17)
     purposes: Sequence[str] = ("client", "other")
+    recover: Recovery | None = None
 
     def configure(self, place: Place) -> None:
         place.config.mkdir(exist_ok=True)
@@ -44,6 +45,9 @@ class Small:
 
     def arguments(self, place: Place, jars: Path) -> Sequence[str]:
         return ["-c", self.code, str(place.port("client")), str(place.data)]
+
+    def recovery(self, place: Place, jars: Path) -> Recovery | None:
+        return self.recover
 
     def is_ready(self, place: Place) -> bool:
         return probes.http_status(place.port("client"), "/") == 204

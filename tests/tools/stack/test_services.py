@@ -55,6 +55,27 @@ def test_every_broker_knows_every_controller(tmp_path: Path) -> None:
     assert voters.split(",") == [f"{p.number}@127.0.0.1:{p.port('controller')}" for p in found]
 
 
+def test_a_lone_broker_that_crashed_is_fenced_before_it_starts_again(tmp_path: Path) -> None:
+    (place,) = places(tmp_path, "kafka")
+    kafka = SERVICES["kafka"]
+    assert kafka.recovery(place, tmp_path) is None  # it never ran
+    (place.data / "__cluster_metadata-0").mkdir()
+    recovery = kafka.recovery(place, tmp_path)
+    assert recovery is not None
+    assert recovery.done == "Fencing broker 1 "
+    told = Path(recovery.arguments[-1]).read_text()
+    assert "process.roles=controller\n" in told
+    assert "CLIENT://" not in told
+    (place.data / ".kafka_cleanshutdown").touch()
+    assert kafka.recovery(place, tmp_path) is None
+
+
+def test_one_of_several_brokers_needs_no_recovery(tmp_path: Path) -> None:
+    place, *_ = places(tmp_path, "kafka", brokers=3)
+    (place.data / "__cluster_metadata-0").mkdir()
+    assert SERVICES["kafka"].recovery(place, tmp_path) is None
+
+
 def test_servers_listen_on_the_loopback_alone(tmp_path: Path) -> None:
     (broker,) = places(tmp_path, "kafka")
     listeners = str(server_properties(broker)["listeners"]).split(",")

@@ -14,6 +14,7 @@ import pytest
 from tests.tools.stack.conftest import MakeStack, Small
 from tools.stack import jars, ports, process
 from tools.stack.errors import MissingTool, StackError
+from tools.stack.service import Recovery
 from tools.stack.services import SERVICES
 from tools.stack.stack import Stack
 
@@ -203,6 +204,27 @@ def test_the_words_of_an_earlier_run_are_not_quoted(
     monkeypatch.setitem(SERVICES, "s3", Small("s3", "print('quiet')"))
     with pytest.raises(StackError, match="ended at its start: quiet"):
         make().up()
+
+
+def test_recovery_ends_before_the_server_starts(
+    make: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import time; print('fenced it', flush=True); time.sleep(60)"
+    recovered = Small("s3", recover=Recovery(["-c", code], done="fenced"))
+    monkeypatch.setitem(SERVICES, "s3", recovered)
+    stack = make()
+    stack.up()
+    assert conditions(stack) == {"s3": "ready"}
+    assert (stack.data_dir / "s3" / "recovery.log").read_text() == "fenced it\n"
+
+
+def test_a_recovery_that_has_nothing_to_do_holds_nobody_up(
+    make: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.stack.launch._RECOVERY_TIMEOUT_S", 0.5)
+    code = "import time; time.sleep(60)"
+    monkeypatch.setitem(SERVICES, "s3", Small("s3", recover=Recovery(["-c", code], done="fenced")))
+    assert make().up()
 
 
 def test_a_server_that_never_answers_is_named(
