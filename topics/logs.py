@@ -85,6 +85,7 @@ def configure(
         raise ValueError(f"LOG_LEVEL '{level}' is unknown; use DEBUG, INFO, WARNING or ERROR")
 
     def with_bound(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event.pop("color_message", None)  # uvicorn's own line again, with colours
         return {**bound, **event}
 
     shared: list[structlog.typing.Processor] = [
@@ -102,7 +103,7 @@ def configure(
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
