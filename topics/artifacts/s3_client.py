@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -50,6 +51,12 @@ _ELSEWHERE: Final = frozenset(
 )
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _HTTP_FULL: Final = 507  # RFC 4918, 11.5
+
+
+# At DEBUG they write requests and answers down whole, and with them signatures and the credentials
+# of sessions.
+for _name in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 def session(settings: S3Settings) -> boto3.Session:

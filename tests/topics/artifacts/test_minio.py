@@ -5,6 +5,7 @@ The whole of 127.0.0.0/8 is this machine, so a client can come from several addr
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Mapping
 
@@ -124,3 +125,22 @@ def test_conditions_are_kept(bound: S3Store) -> None:
 def test_cors_is_the_servers_own_matter(bound: S3Store) -> None:
     with pytest.raises(ArtifactError, match="MINIO_API_CORS_ALLOW_ORIGIN"):
         allow_origins(bound, ["https://app.example"])
+
+
+def test_no_credential_is_logged(
+    address: Mapping[str, str], prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("melisma.test").debug("the log is open")
+    store = servers.store(address, ip_binding="enforce")
+    uri = store.put(f"{prefix}/song", b"song", "audio/flac").uri
+    url = httpx.URL(store.sign_get(uri, ttl_s=300, ip=HERE).url)
+    session = store._signer._sessions.credentials(HERE, f"{prefix}/song", 300)
+    assert "the log is open" in caplog.text
+    for secret in (
+        address["S3_SECRET_KEY"],
+        session.secret_key,
+        url.params["X-Amz-Security-Token"],
+        url.params["X-Amz-Signature"],
+    ):
+        assert secret not in caplog.text
