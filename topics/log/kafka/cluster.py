@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import confluent_kafka as kafka
@@ -23,6 +24,29 @@ T = TypeVar("T")
 
 logger = logging.getLogger("kafka")
 """librdkafka's own log goes where ours goes."""
+
+_QUIET_S: Final = 10.0
+
+
+class _Repeats(logging.Filter):
+    """A broker that is down is told once in a while, not at each of 20 attempts a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        what = record.getMessage().partition(" (after ")[0]
+        now = time.monotonic()
+        if now - self._said.get(what, -_QUIET_S) < _QUIET_S:
+            return False
+        if len(self._said) > 1000:
+            self._said.clear()
+        self._said[what] = now
+        return True
+
+
+logger.addFilter(_Repeats())
 
 _REQUEST_S: Final = 10.0
 _AGAIN_S: Final = 0.1
@@ -205,6 +229,10 @@ class Cluster:
                     servers = f"'{self._settings.kafka_bootstrap_servers}'"
                     raise explained(doing.format(servers), error) from exception
             time.sleep(_AGAIN_S)
+            with suppress(KafkaException):
+                # Nothing else makes the client look again for leaders that it took to be known:
+                # after a broker's restart their epochs are old, and every request is refused.
+                self._admin.list_topics(timeout=1.0)
 
     def close(self) -> None:
         """Let go of the connection."""

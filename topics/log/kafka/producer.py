@@ -27,8 +27,8 @@ from topics.log.protocol import (
 )
 
 _BEGIN_S: Final = 30.0  # until a predecessor's transaction is ended; a broker restarts in 10 s
-_STEP_S: Final = properties.TRANSACTION_TIMEOUT_S + 2.0  # later the broker has aborted it anyway
-_WHOLE_S: Final = 3 * _STEP_S  # flush, offsets, end
+_STEP_S: Final = float(properties.TRANSACTION_TIMEOUT_S)  # later the broker has aborted it anyway
+_WHOLE_S: Final = _STEP_S + 2.0  # all steps; the client's own time-outs come first where they work
 _TRIES: Final = 3  # of a transaction that met a rebalance; each asks anew who owns what
 
 _Offsets = tuple[list[kafka.TopicPartition], Any]  # with the group's metadata
