@@ -52,11 +52,20 @@ def new(brokers: int) -> State:
     """A fresh stack's state, with ids and credentials that no other has."""
     return State(
         brokers=brokers,
-        # Kafka's form of a UUID: base64, URL-safe, unpadded (org.apache.kafka.common.Uuid).
-        cluster_id=base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="),
+        cluster_id=_kafka_id(),
         access_key=f"melisma-{secrets.token_hex(6)}",
         secret_key=secrets.token_urlsafe(30),
     )
+
+
+def _kafka_id() -> str:
+    """Kafka's form of a UUID: base64, URL-safe, unpadded (org.apache.kafka.common.Uuid). Like
+    Kafka's own none begins with a dash, which its tools would read as an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def load(path: Path) -> State | None:

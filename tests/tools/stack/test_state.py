@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import stat
+import uuid
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_two_stacks_share_no_credentials() -> None:
     assert one.secret_key != other.secret_key
     assert one.access_key != other.access_key
     assert one.cluster_id != other.cluster_id
+
+
+def test_no_cluster_id_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xf8" * 16), uuid.UUID(bytes=b"\x01" * 16)])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert states.new(1).cluster_id == "AQEBAQEBAQEBAQEBAQEBAQ"
 
 
 @pytest.mark.parametrize("kept", ["", "{}", "[]", '{"format": 99}', '{"format": 1, "odd": 2}'])
