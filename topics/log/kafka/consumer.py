@@ -126,6 +126,7 @@ class KafkaConsumer(KafkaReader):
 
     def abandon(self) -> None:
         """Leave without callbacks: they belong to the polling thread, and this may be another."""
+        self._leaving = True
         with self._lock:
             self._on_assign = self._on_revoke = None
             self._errors.clear()

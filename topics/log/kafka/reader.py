@@ -65,13 +65,15 @@ class KafkaReader:
         self._gone: set[TopicPartition] = set()  # since the client began to gather messages
         self._woken = threading.Event()
         self._open = True
+        self._leaving = False  # closed by the log, on another thread perhaps
         self._lock = threading.RLock()  # the polling thread against `close` on another
         self._thread = 0  # the one that polls
         self._active_s = time.monotonic()  # when something last happened
 
     def _complain(self, error: KafkaError) -> None:
         # What the client tries again by itself is in its own log; refused credentials are for us.
-        if error.code() in REFUSED:
+        # They come with each attempt to connect; one at a time is enough.
+        if error.code() in REFUSED and not self._errors:
             self._errors.append(explained("the brokers refuse this client", error))
 
     def poll(self, timeout_s: float, max_records: int = 100) -> Sequence[Record]:
@@ -81,10 +83,12 @@ class KafkaReader:
         while True:
             now = time.monotonic()
             idle_s = (now - self._active_s) * _SHARE
-            slice_s = max(min(idle_s, _LONGEST_S, deadline - now), 0.0)
+            slice_s = min(max(idle_s, _SHORTEST_S), _LONGEST_S, max(deadline - now, 0.0))
+            if self._leaving:  # asked before the lock, which whoever closes us waits for
+                raise LogError("kafka: this reader is closed; open another one")
             with self._lock:
                 self._require_open()
-                records = self._look(slice_s or min(_SHORTEST_S, timeout_s), max_records)
+                records = self._look(0.0 if self._woken.is_set() else slice_s, max_records)
             if records or self._woken.is_set():
                 self._woken.clear()
                 self._active_s = time.monotonic()
@@ -172,6 +176,7 @@ class KafkaReader:
 
     def abandon(self) -> None:
         """Close on behalf of the log."""
+        self._leaving = True
         self.close()
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ import confluent_kafka as kafka
 import pytest
 
 from schemas.events import Separated, Work
-from tests.topics.log.steps import Member, quiet, settle, take, until, values
+from tests.topics.log.steps import DEADLINE_S, Member, quiet, settle, take, until, values
 from topics import trace
 from topics.codec import Codec, Envelope
 from topics.log import Fenced, LogError, Outgoing, Producer, Reader, Record, TopicPartition
@@ -219,3 +219,33 @@ def test_a_topic_that_is_deleted_is_named(log: KafkaLog, kafka_bootstrap: str, u
     until(lambda: topic not in log.topics(), "the topic to go")
     with pytest.raises(LogError, match=topic):
         producer.send([Outgoing(topic, b"x")])
+
+
+def test_closing_the_log_ends_polls_on_other_threads(
+    log: KafkaLog, kafka_bootstrap: str, unique: str
+) -> None:
+    topic, group = f"t-{unique}", f"g-{unique}"
+    log.provision({topic: 2})
+    other = KafkaLog(KafkaSettings(kafka_bootstrap_servers=kafka_bootstrap))
+    calls: list[object] = []
+    member = other.consumer(group, [topic], on_revoke=calls.append)
+    until(lambda: bool(member.poll(0.05) or member.assignment()), "the partitions")
+    reader = other.reader([topic])
+    ended: list[str] = []
+
+    def poll() -> None:
+        try:
+            reader.poll(DEADLINE_S)
+        except LogError as error:
+            ended.append(str(error))
+
+    polling = threading.Thread(target=poll)
+    polling.start()
+    other.close()
+    polling.join(DEADLINE_S / 2)
+    assert len(ended) == 1
+    assert calls == []
+    settle([Member(log, group, [topic])], {topic: 2})  # it left; nobody waits for a session
+    for use in (lambda: member.poll(0), other.topics, lambda: other.reader([topic])):
+        with pytest.raises(LogError, match="closed"):
+            use()
