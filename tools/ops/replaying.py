@@ -118,7 +118,7 @@ def plan_all(found: Survey, store: ProjectionStore, order: Order) -> Plan:
     for (tenant, track_id), candidates in sorted(found.candidates.items()):
         earlier = found.requested.get((tenant, track_id))
         if earlier is not None:
-            why = f"{earlier.job_id} was asked for by this replay"
+            why = f"this replay asked for it already: {earlier.job_id}"
             skipped.append(Skipped(tenant, track_id, "requested", why))
             continue
         decided = plan(candidates, store.track(tenant, track_id), order)
