@@ -34,11 +34,19 @@ Stages = Annotated[
 
 
 @app.command()
-def up(port: Port = 8080, host: HostName = "127.0.0.1", data: Data = None) -> None:
+def up(
+    port: Port = 8080,
+    host: HostName = "127.0.0.1",
+    data: Data = None,
+    stack: Annotated[
+        bool,
+        typer.Option("--stack", help="On Kafka, Cassandra, a schema registry and S3; needs Java."),
+    ] = False,
+) -> None:
     """Run the whole product in one process: log, store, projection, gateway, every stage."""
     from tools.serve import run_everything
 
-    run_everything(host=host, port=port, data=data)
+    run_everything(host=host, port=port, data=data, stack=stack)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -30,9 +30,9 @@ from topics.settings import BusSettings
 _console = Console(stderr=True)
 
 
-def run_everything(*, host: str, port: int, data: Path | None) -> None:
+def run_everything(*, host: str, port: int, data: Path | None, stack: bool = False) -> None:
     """`melisma up`: everything in one process until Ctrl-C or SIGTERM."""
-    with _stoppable() as stop:
+    with _stoppable() as stop, _servers(data) if stack else nullcontext():
         gateway_settings, stage_settings = settings_for(data)
         _configure(gateway_settings)
         with product.everything(gateway_settings, stage_settings, host=host, port=port) as server:
@@ -40,6 +40,38 @@ def run_everything(*, host: str, port: int, data: Path | None) -> None:
             _tell_programs(server.url)
             stop.wait()
             _console.print("[dim]stopping; what is in hand is finished or handed over …[/]")
+
+
+@contextmanager
+def _servers(data: Path | None) -> Iterator[None]:
+    """The real servers under the data folder, named in the environment, topics and schemas in
+    place. Those that ran before are left running.
+    """
+    from tools.ops import provisioning
+    from tools.stack.errors import StackError
+    from tools.stack.stack import Stack
+    from topics.registry import RegistrySettings
+
+    settings, _ = settings_for(data)
+    servers = Stack(settings.data_dir / "stack", say=lambda line: _console.print(f"[dim]{line}[/]"))
+    try:
+        ran_before = any(server.condition == "ready" for server in servers.status())
+        os.environ.update(servers.up())
+    except StackError as error:
+        fail(str(error))
+    try:
+        log = settings.open_log()
+        try:
+            findings = provisioning.apply(log, RegistrySettings(), settings.codec())
+        finally:
+            log.close()
+        for finding in findings:
+            if finding.bad:
+                fail(f"{finding.what} {finding.topic} is {finding.verdict}: {finding.detail}")
+        yield
+    finally:
+        if not ran_before:
+            servers.down()
 
 
 def run_worker(names: Sequence[str], *, data: Path | None) -> None:
