@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.projection.projector import catch_up
 from gateway.projection.sqlite import SqliteStore
 from gateway.projection.sqlite_swap import Swapped, swap
-from gateway.projection.store import StoreError
+from gateway.projection.store import ProjectionStore, StoreError
 from topics.codec import Codec
 from topics.log import Log, TopicPartition
 
@@ -67,6 +67,19 @@ def replace(log: Log, codec: Codec, folder: Path, progress: Callable[[int], None
             _remove(beside)
     read = (first, second, *last)
     return Built(sum(r.events for r in read), sum(r.poisoned for r in read), swapped)
+
+
+def fold_over(
+    log: Log, codec: Codec, store: ProjectionStore, progress: Callable[[int], None]
+) -> Built:
+    """Fold the whole log into a projection that is being read, for a store that cannot exchange
+    all of its documents at once, as Cassandra.
+
+    Readers never see less than before: what is there only gains what it lacks. A document that no
+    event explains stays; but nothing except events is ever written there.
+    """
+    read = catch_up(log, codec, store, {}, progress=progress)
+    return Built(read.events, read.poisoned)
 
 
 @contextmanager

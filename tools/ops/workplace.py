@@ -39,9 +39,9 @@ class Workplace:
     @contextmanager
     def projection(self) -> Iterator[ProjectionStore]:
         """The projection that the gateway reads."""
-        from gateway.projection.sqlite import SqliteStore
+        from gateway.projection.opening import open_store
 
-        store = SqliteStore(self.settings.data_dir / "projection.db")
+        store = open_store(self.settings)
         try:
             yield store
         finally:
@@ -50,9 +50,9 @@ class Workplace:
     @contextmanager
     def reservations(self) -> Iterator[Reservations]:
         """The gateway's own rows: version counters among them."""
-        from gateway.projection.sqlite_reservations import SqliteReservations
+        from gateway.projection.opening import open_reservations
 
-        rows = SqliteReservations(self.settings.data_dir / "gateway.db")
+        rows = open_reservations(self.settings)
         try:
             yield rows
         finally:
@@ -67,7 +67,7 @@ def workplace(data: Path | None, *, create: bool = False) -> Iterator[Workplace]
     What goes wrong inside is said in one line, and the command ends with status 1.
     """
     with complaining(), ExitStack() as parts:
-        settings = _settings(data)
+        settings = GatewaySettings() if data is None else GatewaySettings(data_dir=data)
         embedded = not KafkaSettings().kafka_bootstrap_servers
         if embedded and not create and not (settings.data_dir / "log.db").is_file():
             # Looking must not make an empty product where a folder's name was mistyped.
@@ -88,7 +88,9 @@ def complaining() -> Iterator[None]:
         # `melisma … | head`: the reader has seen enough, and Python must not flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-    except (OSError, LogError, StoreError, ValueError) as error:
+    except ValidationError as error:
+        fail(_invalid(error))
+    except (OSError, LogError, StoreError) as error:
         fail(_in_words(error))
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
@@ -122,14 +124,11 @@ def checked(parse: Callable[..., Any], text: str | None, *more: Any) -> Any:
         fail(str(error))
 
 
-def _settings(data: Path | None) -> GatewaySettings:
-    chosen: dict[str, Any] = {} if data is None else {"data_dir": data}
-    try:
-        return GatewaySettings(**chosen)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False)[0]
-        name = "_".join(str(part) for part in wrong["loc"]).upper()
-        fail(f"the setting {name} is not valid: {wrong['msg']}; see .env.example")
+def _invalid(error: ValidationError) -> str:
+    """Which setting is wrong; never its value, which may be a secret."""
+    wrong = error.errors(include_url=False, include_input=False)[0]
+    name = "_".join(str(part) for part in wrong["loc"]).upper()
+    return f"the setting {name} is not valid: {wrong['msg']}; see .env.example"
 
 
 def _in_words(error: Exception) -> str:

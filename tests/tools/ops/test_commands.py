@@ -314,3 +314,15 @@ def test_a_damaged_log_is_named(run: Run, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "log.db").write_bytes(b"This is not a database. " * 1000)
     assert "log.db" in refused(run("dlq", "ls", "--data", str(folder), data=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DOWNLOAD_URL_TTL_SECONDS", "soon"), ("KAFKA_REPLICATION_FACTOR", "many")]
+)
+def test_a_wrong_setting_is_named(
+    name: str, value: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    text = refused(run("dlq", "ls"))
+    assert name in text
+    assert f"'{value}'" not in text

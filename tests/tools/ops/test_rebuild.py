@@ -18,7 +18,7 @@ from gateway.projection.sqlite import SqliteStore
 from gateway.projection.sqlite_swap import Swapped, swap
 from gateway.projection.store import StoreError
 from tests.gateway.projection.histories import TENANT, Track
-from tools.ops.rebuild import NAME, build, replace
+from tools.ops.rebuild import NAME, build, fold_over, replace
 from topics.catalog import CATALOG, PARTITIONS
 from topics.codec import Codec, Envelope
 from topics.log import Log, Outgoing
@@ -160,6 +160,15 @@ def test_poison_is_counted(log: Log, tmp_path: Path) -> None:
     made = replace(log, CODEC, tmp_path, silent)
     assert made.poisoned == 1
     assert made.swapped == Swapped(added=2)
+
+
+def test_folding_over_gives_back_what_was_lost(log: Log, live: SqliteStore) -> None:
+    write(log, history("trk_1"))
+    show(live, history("trk_1")[:3])
+    assert fold_over(log, CODEC, live, silent).events == len(history("trk_1"))
+    track = live.track(TENANT, "trk_1")
+    assert track is not None
+    assert track.current is not None
 
 
 def test_one_rebuild_at_a_time(log: Log, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from gateway.projection.sqlite import SqliteStore
 from tools.ops import display, reading
-from tools.ops.rebuild import build, replace
-from tools.ops.workplace import workplace
+from tools.ops.rebuild import Built, build, fold_over, replace
+from tools.ops.workplace import Workplace, workplace
 from topics.catalog import CATALOG
 
 
@@ -17,10 +18,7 @@ def rebuild(*, to: Path | None, data: Path | None, output: display.Output) -> No
         began = time.monotonic()
         total = reading.count(place.log, [place.codec.on_log(name) for name in CATALOG])
         with display.progress("folding", total) as counted:
-            if to is None:
-                made = replace(place.log, place.codec, place.settings.data_dir, counted)
-            else:
-                made = build(place.log, place.codec, to, counted)
+            made = _made(place, to, counted)
         seconds = time.monotonic() - began
         swapped = made.swapped
         if output == "json":
@@ -52,3 +50,12 @@ def rebuild(*, to: Path | None, data: Path | None, output: display.Output) -> No
             )
         if to is not None:
             print(f"the projection is in '{to}'")
+
+
+def _made(place: Workplace, to: Path | None, counted: reading.Progress) -> Built:
+    if to is not None:
+        return build(place.log, place.codec, to, counted)
+    with place.projection() as store:
+        if not isinstance(store, SqliteStore):
+            return fold_over(place.log, place.codec, store, counted)
+    return replace(place.log, place.codec, place.settings.data_dir, counted)
