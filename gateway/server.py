@@ -91,7 +91,7 @@ class Server:
         services = self._services
         while not self._stopping.wait(_SWEEP_S):
             try:
-                aborted = sweep(services)
+                aborted = sweep(services) + services.artifacts.sweep(_KEYS_KEPT_MS / 1000)
                 forgotten = services.reservations.prune(services.clock_ms() - _KEYS_KEPT_MS)
                 _log.info("swept", uploads=aborted, keys=forgotten)
             except (StoreError, ArtifactError) as error:

@@ -117,6 +117,9 @@ class ArtifactStore(Protocol):
     def abort_upload(self, key: str, upload: str) -> None:
         """Drop an upload and its parts; an unknown one is no error."""
 
+    def sweep(self, older_than_s: float) -> int:
+        """Abort uploads begun longer ago than that, clear what dead processes left; how many."""
+
     def sign_get(
         self, uri: str, *, ttl_s: int, ip: str | None, filename: str | None = None
     ) -> SignedUrl:
