@@ -71,6 +71,9 @@ class SchemaIds(Protocol):
     def schema_of(self, schema_id: int) -> avsc.Schema:
         """The schema that a writer used. Raises `Poison` for an unknown id."""
 
+    def close(self) -> None:
+        """Let go of connections."""
+
 
 class LocalIds:
     """Ids computed from the schemas themselves; knows every version in ``schemas/history``."""
@@ -92,6 +95,9 @@ class LocalIds:
         except KeyError:
             raise Poison(f"schema id {schema_id} is not one that this product ever wrote") from None
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class Codec:
     """Writes and reads events. ``prefix`` is put before every topic name on the log."""
@@ -100,6 +106,10 @@ class Codec:
         self._ids = ids or LocalIds()
         self._prefix = prefix
         self._writers: dict[int, Any] = {}  # schema id -> parsed schema
+
+    def close(self) -> None:
+        """Let go of the registry, if there is one."""
+        self._ids.close()
 
     def on_log(self, topic: str) -> str:
         """The name of a topic on the log."""

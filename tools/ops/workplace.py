@@ -74,7 +74,9 @@ def workplace(data: Path | None, *, create: bool = False) -> Iterator[Workplace]
             fail(f"there is no log in '{settings.data_dir}'; name the product's folder with --data")
         log = settings.open_log()
         parts.callback(log.close)
-        yield Workplace(settings, log, settings.codec())
+        codec = settings.codec()
+        parts.callback(codec.close)
+        yield Workplace(settings, log, codec)
 
 
 @contextmanager
