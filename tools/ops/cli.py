@@ -108,7 +108,7 @@ def rebuild(
 # -- dead letters ------------------------------------------------------------------------------
 
 Letters = Annotated[
-    list[str] | None, typer.Argument(metavar="[LETTER]...", help="As listed: stage/0/12.")
+    list[str] | None, typer.Argument(metavar="LETTER", help="As listed: stage/0/12.")
 ]
 OfStage = Annotated[str | None, typer.Option("--stage", help="Of this stage, or of the projector.")]
 OfCode = Annotated[str | None, typer.Option("--code", help="With this error code, e.g. poison.")]
@@ -252,27 +252,27 @@ def jobs_show(
 
 @jobs.command("retry")
 def jobs_retry(
-    job: Annotated[str, typer.Argument(help="Id of a failed job.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids of failed jobs.")],
     url: Url = None,
     output: Output = "table",
 ) -> None:
-    """Start a failed job again at the stage that failed."""
+    """Start failed jobs again, each at the stage that failed."""
     from tools.ops.commands import jobs as command
 
-    command.retry(job, url=url, output=output)
+    command.retry(jobs, url=url, output=output)
 
 
 @jobs.command("cancel")
 def jobs_cancel(
-    job: Annotated[str, typer.Argument(help="Id of the job.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids of the jobs.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; shown with the job.")] = "",
     url: Url = None,
     output: Output = "table",
 ) -> None:
-    """Stop a job that has not ended."""
+    """Stop jobs that have not ended."""
     from tools.ops.commands import jobs as command
 
-    command.cancel(job, reason=reason, url=url, output=output)
+    command.cancel(jobs, reason=reason, url=url, output=output)
 
 
 # -- topics ------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import typer
 
 from gateway.client import Backoff, Client, Refused, Unreachable
 from gateway.steps import step_of
@@ -42,22 +44,7 @@ def ls(
     if output == "json":
         display.print_json(jobs)
         return
-    display.print_table(
-        ("job", "state", "stage", "done", "age", "title or reason"),
-        [
-            (
-                job["jobId"],
-                job["state"],
-                job.get("stage", ""),
-                f"{job['progress']:.0%}",
-                _age(job.get("createdAt")),
-                _about(job),
-            )
-            for job in jobs
-        ],
-        empty="no such job",
-        flowing="title or reason",
-    )
+    _print_jobs(jobs)
 
 
 def show(job_id: str, *, url: str | None, output: display.Output) -> None:
@@ -67,20 +54,40 @@ def show(job_id: str, *, url: str | None, output: display.Output) -> None:
     _print_job(job, output)
 
 
-def retry(job_id: str, *, url: str | None, output: display.Output) -> None:
-    """Start a failed job again."""
-    with _client(url) as client:
-        client.retry(job_id)
-        job = client.job(job_id)
-    _print_job(job, output)
+def retry(job_ids: Sequence[str], *, url: str | None, output: display.Output) -> None:
+    """Start failed jobs again."""
+    _each(job_ids, lambda client, job_id: client.retry(job_id), url, output)
 
 
-def cancel(job_id: str, *, reason: str, url: str | None, output: display.Output) -> None:
-    """Stop a job."""
+def cancel(job_ids: Sequence[str], *, reason: str, url: str | None, output: display.Output) -> None:
+    """Stop jobs."""
+    _each(job_ids, lambda client, job_id: client.cancel(job_id, reason), url, output)
+
+
+def _each(
+    job_ids: Sequence[str],
+    ask: Callable[[Client, str], object],
+    url: str | None,
+    output: display.Output,
+) -> None:
+    """Ask for every job, show what became of each; status 1 when one was refused."""
+    done: list[dict[str, Any]] = []
+    refusals: list[str] = []
     with _client(url) as client:
-        client.cancel(job_id, reason)
-        job = client.job(job_id)
-    _print_job(job, output)
+        for job_id in job_ids:
+            try:
+                ask(client, job_id)
+                done.append(client.job(job_id))
+            except Refused as refused:  # the others are no worse for it
+                refusals.append(str(refused))
+    if output == "json":
+        display.print_json(done)
+    elif done:
+        _print_jobs(done)
+    for why in refusals:
+        typer.echo(f"melisma: {why}", err=True)
+    if refusals:
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -109,6 +116,25 @@ def _pages(client: Client, query: dict[str, str | int], most: int) -> Iterator[d
         cursor = page.get("cursor")
         if not cursor:
             return
+
+
+def _print_jobs(jobs: Sequence[dict[str, Any]]) -> None:
+    display.print_table(
+        ("job", "state", "stage", "done", "age", "title or reason"),
+        [
+            (
+                job["jobId"],
+                job["state"],
+                job.get("stage", ""),
+                f"{job['progress']:.0%}",
+                _age(job.get("createdAt")),
+                _about(job),
+            )
+            for job in jobs
+        ],
+        empty="no such job",
+        flowing="title or reason",
+    )
 
 
 def _print_job(job: dict[str, Any], output: display.Output) -> None:
