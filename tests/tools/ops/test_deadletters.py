@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.runtime import records
@@ -275,6 +275,7 @@ def test_without_a_neighbour_the_golden_example_is_compared(log: Log) -> None:
     assert any("golden example" in line for line in difference.compared(log, CODEC, letter))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["alignment", "transcription"]), st.integers(0, 3)), max_size=12

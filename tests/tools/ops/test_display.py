@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -11,6 +11,7 @@ from tools.ops.display import clean, table_lines
 SIGNED = "https://store.example/a.flac?X-Amz-Signature=5ec2e7&X-Amz-Expires=300"
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.text(max_size=80), st.text(max_size=20)), min_size=1, max_size=5),
     width=st.integers(40, 120),

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.ops.provisioning import apply, compare, retentions, schema_findings, wanted
@@ -65,6 +65,7 @@ def test_what_the_projection_is_made_from_is_kept_for_ever() -> None:
     assert kept["studio.alignment.retry.5s"] == 3 * 86_400_000
 
 
+@settings(deadline=None)
 @given(wanted=counts, found=counts)
 def test_each_wanted_topic_is_found_once(wanted: dict[str, int], found: dict[str, int]) -> None:
     findings = compare(wanted, found)

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.projection.cells import Document, Key
@@ -196,6 +196,7 @@ def test_a_rebuild_elsewhere_leaves_the_live_one(
 subsets = st.sets(st.integers(0, 9))
 
 
+@settings(deadline=None, max_examples=30)
 @given(old=subsets, new=subsets, spoilt=subsets)
 def test_a_swap_makes_the_live_file_equal(
     tmp_path_factory: pytest.TempPathFactory, old: set[int], new: set[int], spoilt: set[int]

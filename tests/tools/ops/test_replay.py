@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.projection.cells import join
@@ -206,6 +206,7 @@ def test_events_that_carry_work_are_those_of_stages_and_requests() -> None:
 MADE_TOPICS = {"separated", "transcribed", "aligned", "checked", "published"}
 
 
+@settings(deadline=None)
 @given(history=tracks(), stage=st.sampled_from(STAGES), data=st.data())
 def test_the_order_of_the_events_does_not_matter(
     history: History, stage: str, data: st.DataObject
@@ -217,6 +218,7 @@ def test_the_order_of_the_events_does_not_matter(
     assert plan([*shuffled, *candidates], track, order) == plan(candidates, track, order)
 
 
+@settings(deadline=None)
 @given(history=tracks(), stage=st.sampled_from(STAGES), replace_lyrics=st.booleans())
 def test_a_request_can_be_worked_on_and_rewrites_nothing(
     history: History, stage: str, replace_lyrics: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.ops.times import age, instant_ms, paced, rate_per_second, rfc3339, shown
@@ -29,6 +29,7 @@ def test_a_time_without_offset_is_utc(text: str) -> None:
     assert instant_ms(text, 0) == NOW_MS
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000_000))
 def test_what_programs_are_shown_reads_back(ms: int) -> None:
     assert instant_ms(rfc3339(ms), 0) == ms
@@ -75,6 +76,7 @@ class Time:
         self.now_s += seconds
 
 
+@settings(deadline=None)
 @given(
     work_s=st.lists(st.floats(0, 3), min_size=1, max_size=20),
     per_second=st.floats(0.1, 50),
