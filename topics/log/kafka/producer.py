@@ -217,13 +217,14 @@ def _transact(
         client.begin_transaction()
         for outgoing in outputs:
             produce(client, outgoing, delivered, serve=lambda: client.poll(0.01))
+        # The records travel while the offsets do.
+        for positions, metadata in offsets:
+            client.send_offsets_to_transaction(positions, metadata, _STEP_S)
         # Before the end, so that a failure up to here is known to have committed nothing.
         if outputs and client.flush(_STEP_S) and not failures:
             raise _Failed(KafkaError(KafkaError._TIMED_OUT, "records are not written"), ended=False)
         if failures:
             raise _Failed(failures[0], ended=False)
-        for positions, metadata in offsets:
-            client.send_offsets_to_transaction(positions, metadata, _STEP_S)
     except RAISED as exception:
         raise _Failed(raised(exception), ended=False) from exception
     try:

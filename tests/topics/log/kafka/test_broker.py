@@ -77,8 +77,9 @@ def test_a_hung_transaction_holds_readers_up_until_its_timeout_only(
         {
             "bootstrap.servers": kafka_bootstrap,
             "transactional.id": f"hung-{unique}",
-            "transaction.timeout.ms": 2_000,
-            "socket.timeout.ms": 2_000,
+            # Long enough for what is looked at meanwhile on a busy machine.
+            "transaction.timeout.ms": 5_000,
+            "socket.timeout.ms": 5_000,
         }
     )
     hung.init_transactions(10)
