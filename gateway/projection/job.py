@@ -141,7 +141,7 @@ def outline_of(document: Document) -> Job:
     request = _value(cells, "request", {})
     status = _value(cells, "state", {"attempt": 1, "state": "queued"})
     attempt, state, why = status["attempt"], status["state"], status.get("why")
-    created_ms = request.get("createdMs") or _value(cells, "first", 0)
+    created_ms = created_ms_of(document)
     plan = _plan(request)
     failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
     steps = _steps(cells, plan, attempt, created_ms)
@@ -173,6 +173,12 @@ def outline_of(document: Document) -> Job:
         steps=tuple(steps),
         error=failure,
     )
+
+
+def created_ms_of(document: Document) -> int:
+    """When the job was asked for, or its first event where the request has not been seen."""
+    asked: int = _value(document.cells, "request", {}).get("createdMs")
+    return asked or int(_value(document.cells, "first", 0))
 
 
 def _value(cells: Mapping[str, Cell], name: str, default: Json) -> Any:

@@ -9,16 +9,21 @@ never a document that no list shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from gateway.projection import job
 from gateway.projection.cassandra.session import CassandraSession, Row, Statement
 from gateway.projection.cells import Document, Kind
-from gateway.projection.job import outline_of
+
+Day = tuple[Kind, str, int]
+"""A partition of a list: kind, tenant, days since 1970."""
 
 _DAY_MS = 86_400_000
 _FOREVER = 1 << 62
 """The write time of a removal: above the order of every cell (`gateway.projection.cells.order`). A
 row that was removed is never written again, because a document's time of creation only ever moves
 on: to an earlier first event, and then for good to what its request says."""
+_TOGETHER = 100  # rows in a write: some 10 kB
 _EARLIEST, _LATEST = -(1 << 63) + 1, (1 << 63) - 1
 
 _PUT_JOB = (
@@ -48,41 +53,52 @@ _IN_STATE = " AND state = ?"
 def created_ms_of(document: Document) -> int:
     """The time of creation that a document is listed by."""
     if document.key.kind == "job":
-        return outline_of(document).created_ms
+        return job.created_ms_of(document)
     first = document.cells.get("first")
     return 0 if first is None else int(first.value)
 
 
-def entries(
-    session: CassandraSession, before: Document | None, after: Document
-) -> tuple[dict[tuple[str, str, int], Statement], list[Statement], list[Statement]]:
-    """What to write so that a document is found as it is after a change.
+@dataclass(slots=True)
+class Places:
+    """What to write so that documents are found as they are after a change."""
 
-    The days (by kind, tenant and day, so that a batch writes each once), the rows, and the rows
-    of where it was before, to be removed once the document itself says otherwise.
-    """
-    kind, tenant, document_id = after.key
-    created_ms = created_ms_of(after)
-    was_ms = None if before is None else created_ms_of(before)
-    moved = created_ms != was_ms
-    day = created_ms // _DAY_MS
-    days: dict[tuple[str, str, int], Statement] = {}
-    rows: list[Statement] = []
-    gone: list[Statement] = []
-    if moved:
-        days[kind, tenant, day] = session.bind(_PUT_DAY, kind, tenant, day)
-    if kind == "job":
-        state = after.cells.get("state")
-        if moved or before is None or before.cells.get("state") is not state:
-            # A state's name follows from its order, so writers in any order agree.
-            order, name = (0, "queued") if state is None else (state.order, state.value["state"])
-            rows.append(session.bind(_PUT_JOB, order, name, tenant, day, created_ms, document_id))
-    elif moved:
-        rows.append(session.bind(_PUT_TRACK, tenant, day, created_ms, document_id, 0))
-    if moved and was_ms is not None:
-        place = (tenant, was_ms // _DAY_MS, was_ms, document_id)
-        gone.append(session.bind(_REMOVE[kind], _FOREVER, *place))
-    return days, rows, gone
+    session: CassandraSession
+    days: dict[Day, Statement] = field(default_factory=dict)
+    rows: dict[Day, list[Statement]] = field(default_factory=dict)
+    gone: list[Statement] = field(default_factory=list)
+    """Removes the rows of where documents were before, once they themselves say otherwise."""
+
+    def note(self, before: Document | None, after: Document) -> None:
+        """Add what a change of one document asks for."""
+        kind, tenant, document_id = after.key
+        created_ms = created_ms_of(after)
+        was_ms = None if before is None else created_ms_of(before)
+        moved = created_ms != was_ms
+        place: Day = (kind, tenant, created_ms // _DAY_MS)
+        if moved:
+            self.days[place] = self.session.bind(_PUT_DAY, *place)
+        if kind == "job":
+            state = after.cells.get("state")
+            if moved or before is None or before.cells.get("state") is not state:
+                # A state's name follows from its order, so writers in any order agree.
+                order, name = (
+                    (0, "queued") if state is None else (state.order, state.value["state"])
+                )
+                row = self.session.bind(_PUT_JOB, order, name, *place[1:], created_ms, document_id)
+                self.rows.setdefault(place, []).append(row)
+        elif moved:
+            row = self.session.bind(_PUT_TRACK, *place[1:], created_ms, document_id, 0)
+            self.rows.setdefault(place, []).append(row)
+        if moved and was_ms is not None:
+            old = (tenant, was_ms // _DAY_MS, was_ms, document_id)
+            self.gone.append(self.session.bind(_REMOVE[kind], _FOREVER, *old))
+
+    def statements(self) -> Iterator[Statement]:
+        """What is written before the documents: the rows of a day together, they are neighbours."""
+        yield from self.days.values()
+        for rows in self.rows.values():
+            for start in range(0, len(rows), _TOGETHER):
+                yield self.session.batch(rows[start : start + _TOGETHER])
 
 
 def newest(

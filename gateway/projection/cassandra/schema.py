@@ -3,9 +3,9 @@
 ================  =============================  =================================================
 table             partition                      what a row is
 ================  =============================  =================================================
-jobs, tracks      tenant, id                     a cell of the document, written ``USING TIMESTAMP``
-                                                 its order: the greater one stays, whoever comes
-                                                 first (see `cell_rows` for ties)
+jobs, tracks      tenant, id                     a document: a map of its cells, each written
+                                                 ``USING TIMESTAMP`` its order, so the greater one
+                                                 stays, whoever comes first (ties: `cell_texts`)
 jobs_by_day,      tenant, day of creation        where to find a document; newest first. The state
 tracks_by_day                                    has an SAI index. Truth is the document alone
 days              kind, tenant                   a day on which something was created
@@ -19,8 +19,8 @@ clients           digest of the API key          who holds it
 meta              name                           the schema's number, its lock, the health check
 ================  =============================  =================================================
 
-Published versions are cells of the track's partition (``version/<n>/published``): one read gives
-the track with all of them, so there is no table of their own.
+Published versions are cells of the track (``version/<n>/published``): one read gives the track with
+all of them, so there is no table of their own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _META = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)"
 
 _CELLS = """
 CREATE TABLE IF NOT EXISTS {name} (
-    tenant text, id text, cell text, body text, PRIMARY KEY ((tenant, id), cell)
+    tenant text, id text, cells map<text, text>, PRIMARY KEY ((tenant, id))
 )
 """
 

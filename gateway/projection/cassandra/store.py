@@ -1,22 +1,23 @@
 """The projection in Cassandra, for a product that runs on several machines.
 
-A document is a partition, a cell a row written ``USING TIMESTAMP`` its order, so writers need not
-see each other: whatever comes in whatever order, the greatest cell stays. What is read before a
-write is read to leave out what is there already and to say what changed, never to decide.
+A document is a row, a cell an entry of its map written ``USING TIMESTAMP`` the cell's order, so
+writers need not see each other: whatever comes in whatever order, the greatest cell stays. What is
+read before a write is read to leave out what is there already and to say what changed, never to
+decide.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from gateway.projection.cassandra import listing, schema
-from gateway.projection.cassandra.cell_rows import to_cell, to_text
+from gateway.projection.cassandra.cell_texts import to_cell, to_text
 from gateway.projection.cassandra.change_feed import ChangeFeed
-from gateway.projection.cassandra.session import CassandraSession, Row, Statement
+from gateway.projection.cassandra.session import CassandraSession, Statement
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.cells import Cell, Document, Key, Kind, canonical, join, merge
 from gateway.projection.cursors import pack, unpack
@@ -25,17 +26,17 @@ from gateway.projection.store import Applied, Changed, Page, StoreError
 from gateway.projection.track import Track, track_of
 
 _CELLS = {
-    kind: f"SELECT cell, body, WRITETIME(body) FROM {kind}s"  # noqa: S608
-    " WHERE tenant = ? AND id = ?"
+    kind: f"SELECT cells, WRITETIME(cells) FROM {kind}s WHERE tenant = ? AND id = ?"  # noqa: S608
     for kind in ("job", "track")
 }
 _PUT = {
-    kind: f"UPDATE {kind}s USING TIMESTAMP ? SET body = ?"  # noqa: S608
-    " WHERE tenant = ? AND id = ? AND cell = ?"
+    # Adding to a map leaves its other entries alone, each with a write time of its own.
+    kind: f"UPDATE {kind}s USING TIMESTAMP ? SET cells = cells + ?"  # noqa: S608
+    " WHERE tenant = ? AND id = ?"
     for kind in ("job", "track")
 }
 _EVERY = {
-    kind: f"SELECT tenant, id, cell, body, WRITETIME(body) FROM {kind}s"  # noqa: S608
+    kind: f"SELECT tenant, id, cells, WRITETIME(cells) FROM {kind}s"  # noqa: S608
     for kind in ("job", "track")
 }
 
@@ -181,9 +182,10 @@ class CassandraStore:
         lines: list[tuple[str, str, str, str]] = []
         kinds: tuple[Kind, ...] = ("job", "track")
         for kind in kinds:
-            rows = self._session.rows("read every document", _EVERY[kind])
-            for (tenant, document_id), cells in groupby(rows, key=lambda row: (row[0], row[1])):
-                document = _document(Key(kind, tenant, document_id), (row[2:] for row in cells))
+            for tenant, document_id, *row in self._session.rows(
+                "read every document", _EVERY[kind]
+            ):
+                document = _document(Key(kind, tenant, document_id), *row)
                 texts = {name: list(cell) for name, cell in document.cells.items()}
                 text = canonical([kind, tenant, document_id, texts])
                 lines.append((kind, tenant, document_id, text))
@@ -209,10 +211,10 @@ class CassandraStore:
         return self._read([key])[key]
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, Document | None]:
-        statements = [self._session.bind(_CELLS[key.kind], key.tenant, key.id) for key in keys]
+        statements = (self._session.bind(_CELLS[key.kind], key.tenant, key.id) for key in keys)
         found = self._session.execute_all("read documents", statements)
         return {
-            key: _document(key, rows) if rows else None
+            key: _document(key, *rows[0]) if rows else None
             for key, rows in zip(keys, found, strict=True)
         }
 
@@ -221,29 +223,28 @@ class CassandraStore:
 
         First where to find them, then the cells, each document's in one write, then the news.
         """
-        days: dict[tuple[str, str, int], Statement] = {}
-        rows: list[Statement] = []
-        gone: list[Statement] = []
+        places = listing.Places(self._session)
         for before, after in grown:
-            new_days, new_rows, old_rows = listing.entries(self._session, before, after)
-            days |= new_days
-            rows += new_rows
-            gone += old_rows
-        self._session.execute_all("list documents", [*days.values(), *rows])
+            places.note(before, after)
+        self._session.execute_all("list documents", places.statements())
         self._session.execute_all(
-            "write documents", [self._cells(before, after) for before, after in grown]
+            "write documents", (self._cells(before, after) for before, after in grown)
         )
-        self._session.execute_all("list documents", gone)
+        self._session.execute_all("list documents", places.gone)
         return self._feed.tell([(after.key, _track_id(after)) for _, after in grown])
 
     def _cells(self, before: Document | None, after: Document) -> Statement:
         kind, tenant, document_id = after.key
         old = {} if before is None else before.cells
         put = _PUT[kind]
+        # Cells of one order share a statement, which halves their number.
+        orders: dict[int, dict[str, str]] = {}
+        for name, cell in after.cells.items():
+            if cell is not old.get(name):
+                orders.setdefault(cell.order, {})[name] = to_text(cell)
         return self._session.batch(
-            self._session.bind(put, cell.order, to_text(cell), tenant, document_id, name)
-            for name, cell in after.cells.items()
-            if cell is not old.get(name)
+            self._session.bind(put, order, texts, tenant, document_id)
+            for order, texts in orders.items()
         )
 
     def _page(
@@ -283,8 +284,12 @@ class CassandraStore:
         return Page(items, pack(last.created_ms, last_id))
 
 
-def _document(key: Key, rows: Iterable[Row]) -> Document:
-    cells: dict[str, Cell] = {name: to_cell(order, text) for name, text, order in rows}
+def _document(key: Key, texts: Mapping[str, str], orders: Sequence[int]) -> Document:
+    """A document from its map and the write times of its entries, which come in the same order."""
+    cells: dict[str, Cell] = {
+        name: to_cell(order, text)
+        for (name, text), order in zip(texts.items(), orders, strict=True)
+    }
     return Document(key, cells)
 
 

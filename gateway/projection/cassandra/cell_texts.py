@@ -1,4 +1,5 @@
-"""A cell as a row: its order is the row's write time, the rest is text that compares as cells do.
+"""A cell as an entry of a map: its order is the entry's write time, the rest is text that compares
+as cells do.
 
 Of two writes with one timestamp Cassandra keeps the greater value, byte by byte
 (``org.apache.cassandra.db.rows.Cells#resolveRegular``). So the text begins with the event id, a
@@ -6,7 +7,7 @@ NUL, then the canonical value, which is `gateway.projection.cells`' own rule for
 compares as code points do, and the NUL lies below every character of an id, so that an id loses
 against a longer one that begins with it.
 
-Rows of cells have no TTL: of two equal timestamps an expiring value beats a lasting one.
+Cells have no TTL: of two equal timestamps an expiring value beats a lasting one.
 """
 
 from __future__ import annotations
