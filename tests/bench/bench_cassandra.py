@@ -8,8 +8,8 @@ measures, with jobs of 20 events of which 50 are in progress at a time
 - now: one event a call, readable when it returns, as the gateway does with its own
 - bare driver: a prepared INSERT an event, concurrent, values of the size of an encoded event
 
-The repeats take turns, and a part of each is thrown away first: the server compiles itself while
-it works.
+All take turns batch by batch, so that whatever else the machine does slows each alike, and the
+first repeat is thrown away: the server compiles itself while it works.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import argparse
 import secrets
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from cassandra.cluster import Cluster, Session
+from cassandra.cluster import Cluster
 from cassandra.concurrent import execute_concurrent_with_args
 
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.cassandra.store import CassandraStore
 from gateway.projection.projector import BATCH, apply_now
-from tests.bench.bench_projection import EVENTS, batches, interleaved, rate
+from tests.bench.bench_projection import EVENTS, batches, interleaved
 from tools.stack.stack import Stack
 from topics.codec import Codec, Envelope
 
@@ -49,45 +51,47 @@ def address(given: str) -> Iterator[str]:
         stack.down(purge=True)
 
 
-def projecting(store: CassandraStore, envelopes: Sequence[Envelope], size: int) -> float:
-    def work() -> None:
-        for batch in batches(envelopes, size):
-            apply_now(store, batch)
-
-    return rate(len(envelopes), work)
-
-
-def bare(session: Session, rows: Sequence[tuple[str, bytes]], concurrency: int) -> float:
-    statement = session.prepare("INSERT INTO bare (id, value) VALUES (?, ?)")
-
-    def work() -> None:
-        execute_concurrent_with_args(session, statement, rows, concurrency=concurrency)
-
-    return rate(len(rows), work)
-
-
 def measure(settings: CassandraSettings, jobs: int, repeats: int) -> dict[str, list[float]]:
+    """Events a second of each, by repeat."""
     envelopes = interleaved(jobs)
-    codec = Codec()
-    rows = [(envelope.id, bytes(codec.encode(envelope).value or b"")) for envelope in envelopes]
     figures: dict[str, list[float]] = {}
     store = CassandraStore(settings)
     with Cluster(settings.addresses()) as cluster:
         session = cluster.connect(settings.cassandra_keyspace)
         session.execute("CREATE TABLE bare (id text PRIMARY KEY, value blob)", timeout=60)
-        turns: dict[str, Callable[[], float]] = {
-            "bare driver": lambda: bare(session, rows, settings.cassandra_concurrency),
-            "projection": lambda: projecting(store, envelopes, BATCH),
-            "again": lambda: projecting(store, envelopes, BATCH),
-            "now": lambda: projecting(store, envelopes[: 5 * EVENTS], 1),
-        }
+        insert = session.prepare("INSERT INTO bare (id, value) VALUES (?, ?)")
+
+        def bare(rows: Sequence[tuple[str, bytes]]) -> None:
+            execute_concurrent_with_args(
+                session, insert, rows, concurrency=settings.cassandra_concurrency
+            )
+
+        def now(batch: Sequence[Envelope]) -> None:
+            for envelope in batch:
+                apply_now(store, [envelope])
+
+        codec = Codec()
         for repeat in range(repeats + 1):
-            for what, turn in turns.items():
-                if what in ("projection", "now"):
-                    store.clear()
-                figure = turn()
-                if repeat:
-                    figures.setdefault(what, []).append(figure)
+            store.clear()
+            seconds: dict[str, float] = {}
+            counts: dict[str, int] = {}
+
+            def timed(what: str, count: int, work: Callable[[], object]) -> None:
+                began = time.perf_counter()
+                work()
+                seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - began  # noqa: B023
+                counts[what] = counts.get(what, 0) + count  # noqa: B023
+
+            for batch in batches(envelopes):
+                rows = [(e.id, bytes(codec.encode(e).value or b"")) for e in batch]
+                timed("bare driver", len(batch), partial(bare, rows))
+                timed("projection", len(batch), partial(apply_now, store, batch))
+                timed("again", len(batch), partial(apply_now, store, batch))
+            store.clear()
+            timed("now", 5 * EVENTS, partial(now, envelopes[: 5 * EVENTS]))
+            if repeat:
+                for what, spent in seconds.items():
+                    figures.setdefault(what, []).append(counts[what] / spent)
         session.execute(f"DROP KEYSPACE {settings.cassandra_keyspace}", timeout=60)
     store.close()
     return figures
