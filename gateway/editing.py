@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.documents import check_characters, check_length, refused_lyrics
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
+from gateway.guard.locks import edit_of, work_on
 from gateway.guard.preconditions import require_match
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
@@ -17,7 +18,7 @@ from gateway.services import Services
 from gateway.tracks import find_track, unfinished
 from schemas.documents.edits import EditRefused, LyricsEdit, apply_edits
 from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
-from schemas.events import Event, LyricsEdited, ReprocessRequested
+from schemas.events import LyricsEdited, ReprocessRequested
 
 ALIGN = "alignment"
 
@@ -49,7 +50,8 @@ def edit_lyrics(
 
     With ``align`` the draft and the request to align it are accepted together or not at all.
     """
-    with services.locks.holding(caller.tenant, track_id):
+
+    def edit() -> Draft:
         track = find_track(services, caller, track_id)
         base = track.newest
         if base is None or track.current is None:
@@ -62,31 +64,53 @@ def edit_lyrics(
         require_match(if_match, base.number, track_id=track_id)
         lyrics = _edited(services, base, text, edits)
         check_length(lyrics, services.settings.max_lyrics_words)
-        reference = services.documents.keep_lyrics(caller.tenant, lyrics)
-        number = _reserve(services, track, attempt)
-        events: list[Event] = [
-            LyricsEdited(
-                track_id=track_id,
-                tenant=caller.tenant,
-                version=number,
-                parent=base.number,
-                language=lyrics.language or base.language,
-                lyrics=reference,
-            )
-        ]
-        if align:
-            draft = Version(
-                number=number,
-                state="draft",
-                parent=base.number,
-                language=lyrics.language or base.language,
-                lyrics=reference,
-                lyrics_origin="edited",
-            )
-            work = context(services, track, draft, job_id=job_id, version=number, stage=ALIGN)
-            events.append(ReprocessRequested(work=work, reason="reprocess", steps=("align",)))
-        services.publisher.accept(events, cause=attempt.seed, traceparent=caller.traceparent)
-        return Draft(track_id, number, job_id)
+        with services.locks.claiming(caller.tenant, track_id, edit_of(base.number), attempt.seed):
+            return _accept(services, caller, track, base, lyrics, job_id, attempt)
+
+    return services.locks.change(caller.tenant, track_id, edit)
+
+
+def _accept(
+    services: Services,
+    caller: Caller,
+    track: Track,
+    base: Version,
+    lyrics: LyricsDocument,
+    job_id: str,
+    attempt: Attempt,
+) -> Draft:
+    """Write the draft, and the request to align it when there is a job."""
+    reference = services.documents.keep_lyrics(caller.tenant, lyrics)
+    number = _reserve(services, track, attempt)
+    draft = Version(
+        number=number,
+        state="draft",
+        parent=base.number,
+        language=lyrics.language or base.language,
+        lyrics=reference,
+        lyrics_origin="edited",
+    )
+    edited = LyricsEdited(
+        track_id=track.track_id,
+        tenant=caller.tenant,
+        version=number,
+        parent=base.number,
+        language=draft.language,
+        lyrics=reference,
+    )
+    if not job_id:
+        services.publisher.accept([edited], cause=attempt.seed, traceparent=caller.traceparent)
+        return Draft(track.track_id, number, job_id)
+    work = context(services, track, draft, job_id=job_id, version=number, stage=ALIGN)
+    request = ReprocessRequested(work=work, reason="reprocess", steps=("align",))
+    # Another gateway may see the draft before it sees the job.
+    with services.locks.claiming(
+        caller.tenant, track.track_id, work_on(track, number), attempt.seed
+    ):
+        services.publisher.accept(
+            [edited, request], cause=attempt.seed, traceparent=caller.traceparent
+        )
+    return Draft(track.track_id, number, job_id)
 
 
 def _reserve(services: Services, track: Track, attempt: Attempt) -> int:

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
+from gateway.guard.locks import work_on
 from gateway.guard.problems import Code, Problem
 from gateway.projection.job import Job
+from gateway.projection.track import Track
 from gateway.services import Services
 from schemas.events import JobCanceled, JobRetried, ReprocessRequested
 
@@ -51,17 +53,19 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
     failed or its version was published by another job since.
     """
     track_id = find_job(services, caller, job_id).track_id
-    with services.locks.holding(caller.tenant, track_id):
+
+    def accept() -> Job:
         job = find_job(services, caller, job_id)
         if attempt.resumed and job.attempt > 1 and not job.ended:
             return job
+        track = services.store.track(caller.tenant, track_id)
         if job.state != "failed" or job.work is None:
             raise Problem(
                 Code.JOB_NOT_FAILED,
                 f"Job '{job.job_id}' is {job.state}.",
                 extra={"state": job.state},
             )
-        _check_version_free(services, job)
+        _check_version_free(track, job)
         from_stage = job.error.stage if job.error and job.error.stage else job.stage
         number = job.attempt + 1
         work = replace(job.work, attempt=number, from_stage=from_stage)
@@ -75,13 +79,17 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
             ),
             ReprocessRequested(work=work, reason="retry"),
         )
-        services.publisher.accept(events, cause=attempt.seed, traceparent=caller.traceparent)
+        with services.locks.claiming(
+            caller.tenant, track_id, work_on(track, job.version), attempt.seed
+        ):
+            services.publisher.accept(events, cause=attempt.seed, traceparent=caller.traceparent)
         return find_job(services, caller, job_id)
 
+    return services.locks.change(caller.tenant, track_id, accept)
 
-def _check_version_free(services: Services, job: Job) -> None:
+
+def _check_version_free(track: Track | None, job: Job) -> None:
     """Two jobs may have tried the same draft; what one of them published is not made again."""
-    track = services.store.track(job.tenant, job.track_id)
     if track is None:
         return
     version = track.version(job.version)

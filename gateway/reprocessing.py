@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
+from gateway.guard.locks import work_on
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
 from gateway.projection.track import Track, Version
@@ -56,7 +57,8 @@ def reprocess(
 ) -> Work:
     """Accept a reprocess; the context of its job. Raises 404 and 409."""
     job_id = derive(attempt.seed, "job")
-    with services.locks.holding(caller.tenant, track_id):
+
+    def accept() -> Work:
         track = find_track(services, caller, track_id)
         known = _accepted_before(services, caller, job_id, attempt)
         if known is not None:
@@ -86,8 +88,13 @@ def reprocess(
             transcribe="transcribe" in steps or base.lyrics_origin == "transcribed",
         )
         event = ReprocessRequested(work=work, reason="reprocess", steps=steps)
-        services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+        with services.locks.claiming(
+            caller.tenant, track_id, work_on(track, version), attempt.seed
+        ):
+            services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
         return work
+
+    return services.locks.change(caller.tenant, track_id, accept)
 
 
 def roll_back(

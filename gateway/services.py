@@ -69,7 +69,7 @@ class Services:
             publisher=Publisher(log, codec, store, clock_ms),
             changes=Changes(store),
             documents=Documents(artifacts),
-            locks=TrackLocks(),
+            locks=TrackLocks(reservations, clock_ms),
             checks={
                 "log": lambda: _check_log(log, topics),
                 "artifacts": artifacts.check,

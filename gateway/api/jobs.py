@@ -172,6 +172,7 @@ def stop(
         Code.JOB_NOT_FOUND,
         Code.JOB_NOT_FAILED,
         Code.REPROCESS_IN_WORK,
+        Code.TRACK_CHANGING,
         Code.IDEMPOTENCY_IN_FLIGHT,
     ),
 )

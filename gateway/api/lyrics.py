@@ -131,6 +131,7 @@ def read(
         Code.TRACK_FAILED,
         Code.PRECONDITION_REQUIRED,
         Code.PRECONDITION_FAILED,
+        Code.TRACK_CHANGING,
         Code.EDIT_INVALID,
         Code.LYRICS_WITHOUT_WORDS,
         Code.LYRICS_TOO_LONG,

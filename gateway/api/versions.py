@@ -162,6 +162,7 @@ def publish(
         Code.LYRICS_WERE_GIVEN,
         Code.MATERIAL_MISSING,
         Code.REPROCESS_IN_WORK,
+        Code.TRACK_CHANGING,
         Code.IDEMPOTENCY_IN_FLIGHT,
         Code.MALFORMED_JSON,
     ),

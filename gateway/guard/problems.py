@@ -156,6 +156,11 @@ class Code(Enum):
         "A job is already working on this version",
         "Wait for it to end or cancel it, then ask again.",
     )
+    TRACK_CHANGING = (
+        409,
+        "Another change of the track is being accepted",
+        "Wait as long as Retry-After says, then send the request again.",
+    )
     # jobs
     JOB_NOT_FOUND = (404, "There is no such job", "Check the jobId.")
     JOB_ENDED = (409, "The job has already ended", "Nothing is left to cancel.")
