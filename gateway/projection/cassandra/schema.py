@@ -29,6 +29,8 @@ import secrets
 import time
 from typing import Any
 
+from cassandra import InvalidRequest
+
 from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.store import StoreError
@@ -110,6 +112,7 @@ CHECK_READ = "SELECT value FROM meta WHERE name = 'schema'"
 
 _LOCK_S = 120  # a maker that died holds nobody up for longer
 _LOOK_S = 0.2
+_APPEARS_S = 10.0  # schema changes of a busy node take one or two
 
 
 def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str) -> None:
@@ -129,7 +132,7 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
                 f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{{quoted}}}",
                 timeout=TIMEOUT_S,
             )
-        session.set_keyspace(name)
+        _use(session, name)
         if known is None or "meta" not in known.tables:
             session.execute(_META, timeout=TIMEOUT_S)
         while not _is_current(session, name):
@@ -145,6 +148,21 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
                 )
             finally:
                 session.execute("DELETE FROM meta WHERE name = 'lock' IF value = %s", (holder,))
+
+
+def _use(session: Any, name: str) -> None:
+    """Use the keyspace, once it can be used: for a moment after another process made it, the node
+    finds it there already (``IF NOT EXISTS``) and still refuses to use it.
+    """
+    deadline_s = time.monotonic() + _APPEARS_S
+    while True:
+        try:
+            session.set_keyspace(name)
+            return
+        except InvalidRequest:
+            if time.monotonic() >= deadline_s:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def _is_current(session: Any, keyspace: str) -> bool:
