@@ -120,49 +120,46 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
 
     Where all is there already nothing is executed that needs the right to change a schema.
     """
-    name = settings.cassandra_keyspace
-    with working(f"make the keyspace '{name}'"):
-        known = cluster.metadata.keyspaces.get(name)
-        if known is None:
-            copies = {"class": "NetworkTopologyStrategy", **settings.copies(nearest)}
-            # The name is checked by the settings and the copies are quoted; CQL binds no values
-            # here.
-            quoted = ", ".join(f"{_quoted(k)}: {_quoted(v)}" for k, v in copies.items())
-            session.execute(
-                f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{{quoted}}}",
-                timeout=TIMEOUT_S,
-            )
-        _use(session, name)
-        if known is None or "meta" not in known.tables:
-            session.execute(_META, timeout=TIMEOUT_S)
-        while not _is_current(session, name):
-            holder = secrets.token_hex(8)
-            if not _take_lock(session, holder):
-                time.sleep(_LOOK_S)
-                continue
-            try:
-                for statement in _TABLES:
-                    session.execute(statement, timeout=TIMEOUT_S)
-                session.execute(
-                    "INSERT INTO meta (name, value) VALUES ('schema', %s)", (str(VERSION),)
-                )
-            finally:
-                session.execute("DELETE FROM meta WHERE name = 'lock' IF value = %s", (holder,))
-
-
-def _use(session: Any, name: str) -> None:
-    """Use the keyspace, once it can be used: for a moment after another process made it, the node
-    finds it there already (``IF NOT EXISTS``) and still refuses to use it.
-    """
     deadline_s = time.monotonic() + _APPEARS_S
-    while True:
+    with working(f"make the keyspace '{settings.cassandra_keyspace}'"):
+        while True:
+            try:
+                _create(cluster, session, settings, nearest)
+                return
+            except InvalidRequest:
+                # For a moment after another process made a keyspace or a table the node finds it
+                # there already (IF NOT EXISTS) and still says that it does not exist.
+                if time.monotonic() >= deadline_s:
+                    raise
+            time.sleep(_LOOK_S)
+
+
+def _create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str) -> None:
+    name = settings.cassandra_keyspace
+    known = cluster.metadata.keyspaces.get(name)
+    if known is None:
+        copies = {"class": "NetworkTopologyStrategy", **settings.copies(nearest)}
+        # The name is checked by the settings and the copies are quoted; CQL binds no values
+        # here.
+        quoted = ", ".join(f"{_quoted(k)}: {_quoted(v)}" for k, v in copies.items())
+        session.execute(
+            f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{{quoted}}}",
+            timeout=TIMEOUT_S,
+        )
+    session.set_keyspace(name)
+    if known is None or "meta" not in known.tables:
+        session.execute(_META, timeout=TIMEOUT_S)
+    while not _is_current(session, name):
+        holder = secrets.token_hex(8)
+        if not _take_lock(session, holder):
+            time.sleep(_LOOK_S)
+            continue
         try:
-            session.set_keyspace(name)
-            return
-        except InvalidRequest:
-            if time.monotonic() >= deadline_s:
-                raise
-        time.sleep(_LOOK_S)
+            for statement in _TABLES:
+                session.execute(statement, timeout=TIMEOUT_S)
+            session.execute("INSERT INTO meta (name, value) VALUES ('schema', %s)", (str(VERSION),))
+        finally:
+            session.execute("DELETE FROM meta WHERE name = 'lock' IF value = %s", (holder,))
 
 
 def _is_current(session: Any, keyspace: str) -> bool:
