@@ -30,16 +30,29 @@ def shared(config: pytest.Config, *services: str) -> Stack:
     return Stack(_folder(config), services or ("kafka",), settings={"kafka": _KAFKA})
 
 
+def disturbed(config: pytest.Config) -> Stack:
+    """The stack whose servers tests kill and cut; not started yet.
+
+    Where ``MELISMA_FAULT_STACK`` names a folder it lies there and goes on running afterwards.
+    """
+    kept = os.environ.get("MELISMA_FAULT_STACK")
+    return Stack(Path(kept) if kept else _disturbed(config), settings={"kafka": _KAFKA})
+
+
 def stop(config: pytest.Config) -> None:
     """Stop what this run started; called in the process that reports the run."""
-    folder = _folder(config)
-    if folder.is_dir():
-        shared(config).down(purge=True)
+    for folder in (_folder(config), _disturbed(config)):
+        if folder.is_dir():
+            Stack(folder).down(purge=True)
 
 
 def is_worker() -> bool:
     """Whether this is one of xdist's processes, which others outlive."""
     return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def _disturbed(config: pytest.Config) -> Path:
+    return _folder(config).with_name("stack-disturbed")
 
 
 def _folder(config: pytest.Config) -> Path:

@@ -1,0 +1,46 @@
+"""kill -9 of each part in mid-work, on the real servers: a successor takes up what it had."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from schemas.work import STAGES
+from tests.e2e.product import Json, until
+from tests.faults.real.audit import audit
+from tests.faults.real.parts import PARTS, SEED, Parts, accept_all, chosen, ended
+
+pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(1800, func_only=True)]
+
+
+def test_each_part_is_killed_in_mid_work(parts: Callable[..., Parts]) -> None:
+    chance = random.Random(SEED)
+    product = parts().start()
+    jobs: list[Json] = []
+    for number, name in enumerate(chosen(PARTS, "parts")):
+        with product.client() as client:
+            jobs += accept_all(client, [2 * number, 2 * number + 1])
+            steps = {"separation": 0, "transcription": 1, "alignment": 2}
+            if name in steps:
+                until(lambda name=name: product.at_work(name), f"{name} at work", pause_s=0.01)  # type: ignore[misc]
+            else:
+                time.sleep(chance.uniform(0.5, 4.0))
+            before = [client.job(each["jobId"])["state"] for each in jobs[-2:]]
+        product.kill9(name)
+        product.start(name)
+        with product.client() as client:
+            done = ended(client, jobs[-2:])
+        print(
+            f"killed {name} while its jobs were {before}; attempts {[j['attempt'] for j in done]}"
+        )
+        assert {job["attempt"] for job in done} == {1}
+    with product.client() as client:
+        print(audit(product, client, jobs))
+    assert product.kills == len(chosen(PARTS, "parts"))
+    product.stop()
+
+
+assert set(STAGES) < set(PARTS)

@@ -1,0 +1,85 @@
+"""Bytes that are no event, on every topic: dead letters unchanged, and the partition goes on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from processors.runtime import find
+from schemas.work import STAGES
+from tests.e2e.product import Json, until
+from tests.faults.real.audit import Seen, audit, open_codec, open_log, read
+from tests.faults.real.parts import SEED, Parts, accept_all, ended
+from topics.catalog import CATALOG, PARTITIONS
+from topics.log import Outgoing
+
+pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(1800, func_only=True)]
+
+_BIG = 2_000_000 - 64  # of the value; a request takes 2 MB with its headers
+
+
+def test_poison_on_every_topic_is_kept_and_passed(parts: Callable[..., Parts]) -> None:
+    chance = random.Random(SEED)
+    product = parts().start()
+    with product.client() as client:
+        jobs: list[Json] = accept_all(client, [50])
+        ended(client, jobs)
+    told = product.environment
+    sound = {name: found[0] for name, found in read(told).events.items() if found}
+    codec, log = open_codec(told), open_log(told)
+    values: dict[str, list[bytes]] = {}
+    try:
+        producer = log.producer("poison")
+        for name in CATALOG:
+            good = b"" if name not in sound else codec.encode(sound[name]).value or b""
+            values[name] = [
+                chance.randbytes(200),
+                b"\0" + (999_999).to_bytes(4, "big") + chance.randbytes(60),  # unknown schema id
+                *([good[: 5 + (len(good) - 5) // 2]] if good else []),  # truncated Avro
+                chance.randbytes(_BIG),
+                b"",
+            ]
+            headers = (("ce_id", b"poison"), ("mark", name.encode()))
+            for number, value in enumerate(values[name]):
+                topic = codec.on_log(name)
+                producer.send(
+                    [
+                        Outgoing(topic, value, key=f"{name} {number} {p}".encode(), headers=headers)
+                        for p in range(PARTITIONS)
+                    ]
+                )
+        producer.close()
+    finally:
+        log.close()
+        codec.close()
+
+    with product.client() as client:  # behind the poison, on the same partitions
+        jobs += accept_all(client, range(51, 55))
+        ended(client, jobs)
+
+    # A stage buries what it consumes; control topics and those that nobody works on have no owner.
+    wanted: dict[str, int] = {}
+    for stage in STAGES:
+        for kind in find(stage).consumes:
+            wanted[stage] = wanted.get(stage, 0) + PARTITIONS * len(values[kind.topic])
+
+    def buried() -> Seen | None:
+        seen = read(told)
+        return seen if {s: len(seen.dead[s]) for s in STAGES} == wanted else None
+
+    seen = until(buried, f"dead letters: {wanted}", pause_s=1.0)
+    for stage in STAGES:
+        for letter in seen.dead[stage]:
+            said = dict(letter.headers)
+            name = codec.in_catalog(said["melisma.error.topic"].decode())
+            number = int((letter.key or b"").split()[1])
+            assert letter.value == values[name][number], (stage, name, number)
+            assert said["mark"] == name.encode()
+            assert said["melisma.error.code"] == b"poison"
+            assert said["melisma.error.attempts"] == b"1"
+    with product.client() as client:
+        print(audit(product, client, jobs, poisoned=True))
+    print(f"dead letters, bytes unchanged: {wanted}")
+    product.stop()
