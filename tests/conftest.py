@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 from tests import stack
+
+# How long an example takes is the machine's affair: no test is timed.
+hypothesis.settings.register_profile("melisma", deadline=None)
+hypothesis.settings.load_profile("melisma")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

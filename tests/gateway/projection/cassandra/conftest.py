@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,18 +19,12 @@ def cassandra_address(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def cassandra(cassandra_address: str) -> Iterator[CassandraSettings]:
-    """Settings with a keyspace that goes when the tests have run."""
-    from cassandra.cluster import Cluster
-
-    settings = CassandraSettings(
+def cassandra(cassandra_address: str) -> CassandraSettings:
+    """Settings with a keyspace of its own; it goes with the server's data."""
+    return CassandraSettings(
         cassandra_contact_points=cassandra_address,
         cassandra_keyspace=f"test_{secrets.token_hex(6)}",
         # Others' tests run on the same cores: a slow answer is no wrong one.
         cassandra_timeout_seconds=60,
         cassandra_connect_timeout_seconds=30,
     )
-    yield settings
-    with Cluster(settings.addresses()) as cluster:
-        session = cluster.connect()
-        session.execute(f"DROP KEYSPACE IF EXISTS {settings.cassandra_keyspace}", timeout=120)
