@@ -13,13 +13,16 @@ import pytest
 
 from tools.stack.stack import Stack
 
+SESSION_S = 6.0
+"""A group member that was not heard of for so long is taken for dead."""
+
 _KAFKA = {
     # Members hear of a rebalance with their next heartbeat: 5 s by default, and a test has several.
     "group.consumer.min.heartbeat.interval.ms": "100",
     "group.consumer.heartbeat.interval.ms": "200",
     # So that the death of a member is told within a test.
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.session.timeout.ms": f"{1000 * SESSION_S:.0f}",
     # A transaction that timed out is aborted by the next of these looks, every 10 s by default.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 }

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic_settings import BaseSettings
@@ -25,6 +26,8 @@ from schemas.work import STAGES
 from tests.e2e.product import Json
 from tests.faults.real.parts import Parts
 from tests.topics.artifacts import servers
+from topics.artifacts import ArtifactStore
+from topics.artifacts.local import LocalStore
 from topics.catalog import CATALOG, dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Record
@@ -147,8 +150,7 @@ def audit(parts: Parts, client: Client, jobs: Sequence[Json], *, poisoned: bool 
 
 def verify(told: Mapping[str, str], seen: Seen) -> int:
     """Fetch every artifact that an event refers to and compare its bytes; how many there are."""
-    address = {name: value for name, value in told.items() if name.startswith("S3_")}
-    store = servers.store(address)
+    store = _store(told)
     known: dict[tuple[str, str], Artifact] = {}
     for topic in OUTPUTS:
         for each in seen.events[topic]:
@@ -161,6 +163,14 @@ def verify(told: Mapping[str, str], seen: Seen) -> int:
         if artifact.sha256:
             assert hashlib.sha256(data).hexdigest() == artifact.sha256, artifact
     return len(known)
+
+
+def _store(told: Mapping[str, str]) -> ArtifactStore:
+    address = {name: value for name, value in told.items() if name.startswith("S3_")}
+    if address:
+        return servers.store(address)
+    folder = Path(told["DATA_DIR"]) / "artifacts"
+    return LocalStore(folder, secret=bytes(32), base_url="", ip_binding="off")
 
 
 def _work(event: Event) -> Work:

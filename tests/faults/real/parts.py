@@ -20,7 +20,7 @@ import httpx
 from gateway.client import Client, Refused, Unreachable
 from schemas.work import STAGES
 from tests import songs
-from tests.e2e.product import MELISMA, Json, Running, accept, environment, stage_children, until
+from tests.e2e.product import MELISMA, Json, Running, environment, stage_children, until
 from tools.stack.stack import Stack
 
 Choice = TypeVar("Choice")
@@ -69,10 +69,13 @@ class Parts:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**SETTINGS, **self.servers, **self.settings}
+        data = {"DATA_DIR": str(self.folder / "data")}
+        return {**SETTINGS, **data, **self.servers, **self.settings}
 
     def provision(self) -> Self:
         """Topics and schemas, as an operator makes them."""
+        if "SCHEMA_REGISTRY_URL" not in self.servers:
+            return self  # the parts make topics as they start
         told = environment(self.folder, **self.environment)
         done = subprocess.run(
             [MELISMA, "topics", "apply"],
@@ -106,15 +109,14 @@ class Parts:
 
     def _run(self, name: str, **settings: str) -> Running:
         kind = name.partition("-")[0]
-        where = ("--data", str(self.folder / "data"))
         if kind == "gateway":
             # The same address when it comes back, so that clients find it again.
             port = httpx.URL(self.base_url).port if self.base_url and name == kind else 0
-            words: tuple[str, ...] = (kind, "--port", str(port), *where)
+            words: tuple[str, ...] = (kind, "--port", str(port))
         elif kind == "projector":
-            words = (kind, *where)
+            words = (kind,)
         else:
-            words = ("worker", kind, *where)
+            words = ("worker", kind)
         return Running(self.folder / name, words, **{**self.environment, **settings})
 
     def kill9(self, name: str) -> None:
@@ -174,8 +176,13 @@ def song(number: int) -> songs.Song:
 
 
 def accept_all(client: Client, numbers: Sequence[int]) -> list[Json]:
-    """Import songs with their lyrics."""
-    return [accept(client, song(number)) for number in numbers]
+    """Upload songs, then import all of them with their lyrics, so that their work is side by side."""
+    given = [song(number) for number in numbers]
+    assets = [client.upload(each.path) for each in given]
+    return [
+        client.import_track(asset, lyrics=each.lyrics_text, language=each.language)
+        for asset, each in zip(assets, given, strict=True)
+    ]
 
 
 def ended(client: Client, jobs: Sequence[Json], timeout_s: float = PATIENCE_S) -> list[Json]:

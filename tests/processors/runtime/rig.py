@@ -54,7 +54,11 @@ def settings_in(folder: Path, level: str = "DEBUG", **changes: Any) -> StageSett
 
 
 class Rig:
-    """Writes requests, runs hosts, reads what came of it."""
+    """Writes requests, runs hosts, reads what came of it.
+
+    On the embedded log, or on Kafka where the environment says so; topics are named as in the
+    catalog, whatever their prefix on the log.
+    """
 
     def __init__(self, folder: Path, *stages: Stage, **changes: Any) -> None:
         self.folder = folder
@@ -64,7 +68,8 @@ class Rig:
         self.codec: Codec = self.settings.bus.codec()
         self.ahead_ms = 0
         self.clock = Clock(wall_ms=lambda: time.time_ns() // 1_000_000 + self.ahead_ms)
-        self.log.provision(catalog.partitions(stage.name for stage in stages))
+        wanted = catalog.partitions(stage.name for stage in stages)
+        self.log.provision({self.codec.on_log(name): count for name, count in wanted.items()})
         self._producer = self.log.producer("test")
 
     @contextmanager
@@ -107,11 +112,11 @@ class Rig:
 
     def write_bytes(self, topic: str, value: bytes, **fields: Any) -> None:
         """Write any bytes."""
-        self._producer.send([Outgoing(topic, value, **fields)])
+        self._producer.send([Outgoing(self.codec.on_log(topic), value, **fields)])
 
     def records(self, *topics: str) -> list[Record]:
         """Every record of these topics."""
-        reader = self.log.reader(topics)
+        reader = self.log.reader([self.codec.on_log(topic) for topic in topics])
         found: list[Record] = []
         try:
             while not reader.caught_up():
@@ -136,13 +141,17 @@ class Rig:
 
     def committed(self, stage: str) -> int:
         """How many records a stage is done with, over all partitions of its inputs."""
-        return sum(self.log.group_offsets(stage).values())
+        return sum(self.log.group_offsets(self.codec.on_log(stage)).values())
 
     def written(self) -> dict[str, int]:
         """How many records each topic has, those without any left out, progress apart."""
         counts: dict[str, int] = {}
-        for topic in self.log.topics():
-            if topic != "step-progressed" and (found := self.records(topic)):
+        prefix = self.codec.on_log("")
+        for name in self.log.topics():
+            topic = self.codec.in_catalog(name)
+            if not name.startswith(prefix) or topic == "step-progressed":
+                continue
+            if found := self.records(topic):
                 counts[topic] = len(found)
         return counts
 
