@@ -175,12 +175,14 @@ def song(number: int) -> songs.Song:
     return songs.make("short", number)
 
 
-def accept_all(client: Client, numbers: Sequence[int]) -> list[Json]:
-    """Upload songs, then import all of them with their lyrics, so that their work is side by side."""
+def accept_all(client: Client, numbers: Sequence[int], *, with_lyrics: bool = True) -> list[Json]:
+    """Upload songs, then import all of them, so that their work is side by side."""
     given = [song(number) for number in numbers]
     assets = [client.upload(each.path) for each in given]
     return [
-        client.import_track(asset, lyrics=each.lyrics_text, language=each.language)
+        client.import_track(
+            asset, lyrics=each.lyrics_text if with_lyrics else None, language=each.language
+        )
         for asset, each in zip(assets, given, strict=True)
     ]
 
