@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from gateway.client import Client
+from schemas.work import STEPS
 from tests.e2e.product import Json, until
 from tests.faults.real.audit import audit
 from tests.faults.real.parts import PARTS, SEED, Parts, accept_all, chosen, ended
@@ -15,7 +17,15 @@ from tests.faults.real.parts import PARTS, SEED, Parts, accept_all, chosen, ende
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(1800, func_only=True)]
 
 HEAVY = ("separation", "transcription", "alignment")
-"""Stages whose work takes long enough to be met at it; the others are killed at any moment."""
+"""Stages whose work takes long enough to be met using the processor."""
+
+STEP = {stage: step for step, stage in STEPS.items()}
+
+
+def _reached(client: Client, jobs: Sequence[Json], step: str) -> bool:
+    """Whether a job is at that step, or was."""
+    shown = [client.job(each["jobId"]) for each in jobs]
+    return any(each.get("step") == step or each["state"] == "succeeded" for each in shown)
 
 
 def test_each_part_is_killed_in_mid_work(parts: Callable[..., Parts]) -> None:
@@ -28,8 +38,10 @@ def test_each_part_is_killed_in_mid_work(parts: Callable[..., Parts]) -> None:
             jobs += accept_all(client, numbers, with_lyrics=name != "transcription")
             if name in HEAVY:
                 until(lambda name=name: product.at_work(name), f"{name} at work", pause_s=0.01)  # type: ignore[misc]
+            elif name in STEP:
+                until(lambda: _reached(client, jobs[-2:], STEP[name]), name, pause_s=0.005)  # noqa: B023
             else:
-                time.sleep(chance.uniform(0.5, 4.0))
+                time.sleep(chance.uniform(0, 2))
             before = [client.job(each["jobId"])["state"] for each in jobs[-2:]]
             assert name not in HEAVY or set(before) != {"succeeded"}
         product.kill9(name)
