@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-faults minio bench lint format up api worker schemas clean
+.PHONY: help setup demo test test-fast test-faults test-faults-short minio bench lint format up api worker schemas clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -28,8 +28,8 @@ setup: $(VENV)/.dev ## Install melisma and its development tools into .venv
 demo: $(VENV)/.core ## Turn the demo song into karaoke: times, accuracy, where to look
 	@$(BIN)/melisma demo
 
-test: $(VENV)/.dev ## Run every test
-	$(PYTEST) -m "not bench and not minio"
+test: $(VENV)/.dev ## Run every test but the long ones: faults of the real servers, MinIO
+	$(PYTEST) -m "not bench and not minio and not (faults and stack)"
 
 test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing on purpose
 	$(PYTEST) -m "not bench and not e2e and not faults and not stack and not minio"
@@ -37,6 +37,9 @@ test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing 
 test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (long)
 	-@$(MAKE) --no-print-directory minio
 	MELISMA_FAULT_ROUNDS=10 $(PYTEST) -m "faults or minio"
+
+test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real servers
+	$(PYTEST) -m "faults and stack"
 
 minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)
 	@$(BIN)/python -m tests.topics.artifacts.minio
