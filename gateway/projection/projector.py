@@ -24,6 +24,7 @@ from topics.log import (
     Fenced,
     Headers,
     Log,
+    LogError,
     Outgoing,
     Producer,
     Record,
@@ -103,8 +104,17 @@ class Projector:
                 letters = self._project(records, stop)
                 if letters is None:
                     return  # stopped before the store took the batch: it is read again next time
-                producer = producer or self._bus.producer(f"{GROUP}-{process_name()}")
-                producer = self._commit(producer, consumer, records, letters)
+                while True:
+                    try:
+                        producer = producer or self._bus.producer(f"{GROUP}-{process_name()}")
+                        producer = self._commit(producer, consumer, records, letters)
+                        break
+                    except LogError as error:
+                        # Nothing was written, the dead letters neither: a broker that is away for
+                        # longer than a transaction waits comes back.
+                        _log.error("offsets not committed; tried again", reason=str(error))
+                    if stop.wait(_AGAIN_S):
+                        return
         finally:
             consumer.close()
             if producer is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.gateway.projection.contract import published
 from tests.gateway.projection.histories import TENANT, Track
 from topics.catalog import CATALOG, PARTITIONS
 from topics.codec import Codec, Envelope
-from topics.log import Log, Outgoing, Record
+from topics.log import Log, LogError, Outgoing, Producer, Record
 from topics.log.embedded import EmbeddedLog
 
 CODEC = Codec(prefix="test.")
@@ -291,3 +292,33 @@ class TestRebuild:
         apply_now(store, published().envelopes)
         assert rebuild(log, CODEC, store) == Rebuilt(0, 0)
         assert store.dump() == b""
+
+
+class Away:
+    """A log whose broker is away for the first commits of the projector."""
+
+    def __init__(self, log: Log, refusals: int) -> None:
+        self._log = log
+        self.refusals = refusals
+
+    def producer(self, name: str) -> Producer:
+        if self.refusals:
+            self.refusals -= 1
+            raise LogError("the broker is away")
+        return self._log.producer(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def test_a_commit_that_fails_is_tried_again_with_its_dead_letters(
+    log: Log, store: SqliteStore
+) -> None:
+    topic = CODEC.on_log("published")
+    send(log, [Outgoing(topic, b"poison", key=b"a")])
+    away = Away(log, refusals=1)
+    projector = Projector(away, CODEC, store, monotonic=time.monotonic)
+    with projecting(projector):
+        until(lambda: projector.status.poisoned == 1)
+        until(lambda: projector.lag() == 0)
+    assert away.refusals == 0
