@@ -17,7 +17,7 @@ from zlib import crc32
 import structlog
 
 from gateway.guard.problems import Code, Problem
-from gateway.projection.reservations import Answer, Mine, Reservations
+from gateway.projection.reservations import Answer, InFlight, Mine, Reservations, Reserved
 from gateway.projection.store import StoreError
 from gateway.projection.track import Track
 from topics.log import Doubtful
@@ -91,10 +91,7 @@ class TrackLocks:
         """
         key = f"claim:{track_id}:{what}"
         claimed = self._reservations.reserve(tenant, key, what, {_HOLDER: seed}, self._clock_ms())
-        if isinstance(claimed, Answer):
-            if claimed.body[_HOLDER] != seed:
-                raise Taken(what)
-        elif not isinstance(claimed, Mine):
+        if not isinstance(claimed, Mine) and _holder(claimed) != seed:
             raise Taken(what)
         try:
             yield
@@ -108,6 +105,20 @@ class TrackLocks:
             self._reservations.complete(tenant, key, done, self._clock_ms())
         except StoreError as error:  # it is accepted all the same; the claim lapses instead
             _log.warning("a claim was not settled", claim=key, failure=repr(error))
+
+
+def _holder(claimed: Reserved) -> str | None:
+    """Whose claim it is. An earlier try of the same request, of which nobody knows whether it was
+    accepted, does not stand in the way of the next: both make the same ids.
+    """
+    match claimed:
+        case Answer():
+            holder = claimed.body[_HOLDER]
+        case InFlight():
+            holder = claimed.ids.get(_HOLDER)
+        case _:
+            return None
+    return holder if isinstance(holder, str) else None
 
 
 def edit_of(version: int) -> str:

@@ -90,9 +90,12 @@ class Mine:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Another request with this key is being worked on: 409."""
+    """Another try with this key is being worked on, or died less than `LAPSE_MS` ago. ``ids`` are
+    what it was begun with.
+    """
 
     retry_after_ms: int
+    ids: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class SqliteReservations:
                 return _answer(answer)
             left_ms = begun_ms + LAPSE_MS - now_ms
             if left_ms > 0:
-                return InFlight(left_ms)
+                return InFlight(left_ms, json.loads(made))
             db.execute(
                 "UPDATE idempotency SET begun_ms = ? WHERE tenant = ? AND key = ?",
                 (now_ms, tenant, key),

@@ -52,7 +52,8 @@ def bodies(output: str) -> list[dict[str, Any]]:
 def test_the_walk_through_publishes_a_song(
     product: Product, client: Client, http: httpx.Client, tmp_path: Path
 ) -> None:
-    song = songs.make("short", 4)
+    # Of no other test: a song that was separated before is published before the first look.
+    song = songs.make("english", 44)
     shutil.copy(song.path, tmp_path / "song.flac")
     (tmp_path / "lyrics.txt").write_text(song.lyrics_text, "utf-8")
     commands = walk_through()

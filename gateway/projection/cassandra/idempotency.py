@@ -68,7 +68,7 @@ class Requests:
                 return _answer(known.answer)
             left_ms = known.begun_ms + LAPSE_MS - now_ms
             if left_ms > 0:
-                return InFlight(left_ms)
+                return InFlight(left_ms, json.loads(known.ids))
             again = _Request(known.digest, known.ids, now_ms, None)
             if self._change(tenant, key, known, again):
                 return Mine(json.loads(known.ids), resumed=True)
