@@ -103,6 +103,7 @@ class S3Uploads:
                 if is_missing(error):
                     raise _no_upload(key, upload) from error
                 if code_of(error) in _BAD_PARTS:
+                    self.parts(key, upload)  # gone where another completion was faster
                     raise UploadInvalid(
                         f"artifacts: the parts of '{key}' cannot be joined ({code_of(error)}); "
                         "all but the last must have 5 MiB or more: list the parts or upload again"
