@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,14 +20,7 @@ from tests.e2e.product import (
     until,
 )
 
-# TODO(issue 3): in two of four whole runs a job stayed "running" behind these kills until its time
-# was over, never when they ran alone. Until that is understood they run in `make test-faults`.
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.skipif(
-        "MELISMA_FAULT_ROUNDS" not in os.environ, reason="unsteady in whole runs: make test-faults"
-    ),
-]
+pytestmark = pytest.mark.faults
 
 
 def test_another_worker_takes_over_from_one_that_was_killed(

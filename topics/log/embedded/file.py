@@ -367,7 +367,7 @@ class LogFile:
 
     def is_dead(self, process_id: int) -> bool:
         """Whether the process behind a row has ended."""
-        return process_id != self._process_id and not self.presence.alive(process_id)
+        return not self.presence.alive(process_id)
 
     def close(self) -> None:
         """Leave and close. The last user calls it, through `detach`."""

@@ -33,14 +33,20 @@ class Presence:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._held: set[int] = set()
 
     def hold(self, process_id: int) -> bool:
         """Show that this process lives, until it ends or `close`; False where the byte is taken."""
-        return self._try(process_id)
+        # Noted first: another thread may ask before this one has seen its own lock.
+        self._held.add(process_id)
+        if not self._try(process_id):
+            self._held.discard(process_id)
+        return process_id in self._held
 
     def alive(self, process_id: int) -> bool:
-        """Whether another process holds this byte. Not to be asked about this process itself."""
-        if not self._try(process_id):
+        """Whether a process holds this byte."""
+        # The kernel grants a process its own lock once more, and one unlock then ends both.
+        if process_id in self._held or not self._try(process_id):
             return True
         fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, process_id)
         return False
