@@ -170,6 +170,63 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mastering:
+    """What a client wants of a master; the same in every event of the job."""
+
+    preset: str = "streaming"
+    """Name of the preset that the rules start from."""
+    lufs: float | None = None
+    """Integrated loudness to reach in LUFS, or null for the preset's."""
+    true_peak: float | None = None
+    """Highest true peak in dBTP, or null for the preset's."""
+    reference_amount: float = 1.0
+    """How far to go towards the reference, 0 to 1."""
+    reference_without: tuple[str, ...] = ()
+    """Parts that the reference does not decide: eq, loudness, dynamics, width."""
+    format: str = "wav"
+    """Container of the master: wav or flac."""
+    bits: int = 0
+    """Bits of a sample: 16, 24 or 32 (float); 0 keeps the song's."""
+    songs: int = 1
+    """Number of songs; several are an album and keep their relative loudness."""
+    overrides: Artifact | None = None
+    """Moves that a person changed or dropped (overrides/1), or null."""
+    client: str = ""
+    """Which client asked: counted for its limit of jobs at once."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "preset": self.preset,
+            "lufs": self.lufs,
+            "truePeak": self.true_peak,
+            "referenceAmount": self.reference_amount,
+            "referenceWithout": list(self.reference_without),
+            "format": self.format,
+            "bits": self.bits,
+            "songs": self.songs,
+            "overrides": None if self.overrides is None else self.overrides.to_wire(),
+            "client": self.client,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Mastering:
+        """Read an Avro record."""
+        return cls(
+            preset=wire["preset"],
+            lufs=wire["lufs"],
+            true_peak=wire["truePeak"],
+            reference_amount=wire["referenceAmount"],
+            reference_without=tuple(wire["referenceWithout"]),
+            format=wire["format"],
+            bits=wire["bits"],
+            songs=wire["songs"],
+            overrides=None if wire["overrides"] is None else Artifact.from_wire(wire["overrides"]),
+            client=wire["client"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Every word of the lyrics has its times or a reason why not."""
 
@@ -209,6 +266,49 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Analyzed:
+    """The songs and the reference were measured."""
+
+    topic: ClassVar[str] = "analyzed"
+
+    work: Work
+    """The job's context; its trackId is the master's id."""
+    mastering: Mastering
+    """What was asked for."""
+    lufs: float | None = None
+    """Integrated loudness of the song, or of the whole album, in LUFS; null for silence."""
+    true_peak: float | None = None
+    """Highest true peak in dBTP; null for silence."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "mastering": self.mastering.to_wire(),
+            "lufs": self.lufs,
+            "truePeak": self.true_peak,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Analyzed:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            mastering=Mastering.from_wire(wire["mastering"]),
+            lufs=wire["lufs"],
+            true_peak=wire["truePeak"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """The alignment was judged against the audio."""
 
@@ -242,6 +342,45 @@ class Checked:
             work=Work.from_wire(wire["work"]),
             score=wire["score"],
             flags=wire["flags"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The rules said what to do, and why."""
+
+    topic: ClassVar[str] = "decided"
+
+    work: Work
+    """The job's context; its trackId is the master's id."""
+    mastering: Mastering
+    """What was asked for."""
+    moves: int = 0
+    """Number of moves that will be made, over all songs."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "mastering": self.mastering.to_wire(),
+            "moves": self.moves,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Decided:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            mastering=Mastering.from_wire(wire["mastering"]),
+            moves=wire["moves"],
             seconds=wire["seconds"],
             reused=wire["reused"],
         )
@@ -447,6 +586,92 @@ class LyricsEdited:
             parent=wire["parent"],
             language=wire["language"],
             lyrics=None if wire["lyrics"] is None else Artifact.from_wire(wire["lyrics"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mastered:
+    """The master was rendered, measured again and stored."""
+
+    topic: ClassVar[str] = "mastered"
+
+    work: Work
+    """The job's context; its trackId is the master's id."""
+    mastering: Mastering
+    """What was asked for."""
+    lufs: float | None = None
+    """Integrated loudness of the master in LUFS; null for silence."""
+    true_peak: float | None = None
+    """Highest true peak of the master in dBTP; null for silence."""
+    shortfalls: int = 0
+    """Number of wishes that could not be met; the report states each."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "mastering": self.mastering.to_wire(),
+            "lufs": self.lufs,
+            "truePeak": self.true_peak,
+            "shortfalls": self.shortfalls,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Mastered:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            mastering=Mastering.from_wire(wire["mastering"]),
+            lufs=wire["lufs"],
+            true_peak=wire["truePeak"],
+            shortfalls=wire["shortfalls"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasteringRequested:
+    """A song, or an album, is to be mastered; or one of its stages is to run again."""
+
+    topic: ClassVar[str] = "mastering-requested"
+
+    work: Work
+    """The job's context; its trackId is the master's id."""
+    mastering: Mastering
+    """What was asked for."""
+    reason: str = "request"
+    """request, overrides, retry or replay."""
+    asset_ids: tuple[str, ...] = ()
+    """The songs, in order."""
+    reference_asset_id: str = ""
+    """The reference; empty for none."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "mastering": self.mastering.to_wire(),
+            "reason": self.reason,
+            "assetIds": list(self.asset_ids),
+            "referenceAssetId": self.reference_asset_id,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> MasteringRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            mastering=Mastering.from_wire(wire["mastering"]),
+            reason=wire["reason"],
+            asset_ids=tuple(wire["assetIds"]),
+            reference_asset_id=wire["referenceAssetId"],
         )
 
 
@@ -757,12 +982,16 @@ class UploadCompleted:
 
 Event = (
     Aligned
+    | Analyzed
     | Checked
+    | Decided
     | ImportRequested
     | JobCanceled
     | JobFailed
     | JobRetried
     | LyricsEdited
+    | Mastered
+    | MasteringRequested
     | Published
     | ReprocessRequested
     | Separated
@@ -775,12 +1004,16 @@ Event = (
 
 EVENTS: Mapping[str, type[Event]] = {
     Aligned.topic: Aligned,
+    Analyzed.topic: Analyzed,
     Checked.topic: Checked,
+    Decided.topic: Decided,
     ImportRequested.topic: ImportRequested,
     JobCanceled.topic: JobCanceled,
     JobFailed.topic: JobFailed,
     JobRetried.topic: JobRetried,
     LyricsEdited.topic: LyricsEdited,
+    Mastered.topic: Mastered,
+    MasteringRequested.topic: MasteringRequested,
     Published.topic: Published,
     ReprocessRequested.topic: ReprocessRequested,
     Separated.topic: Separated,

@@ -42,7 +42,7 @@ def snake(name: str) -> str:
 
 def events_module() -> str:
     """The text of ``events.py``."""
-    types = [avsc.source(name) for name in ("Artifact", "Backend", "Work")]
+    types = [avsc.source(name) for name in ("Artifact", "Backend", "Work", "Mastering")]
     assert {schema["name"] for schema in types} == set(avsc.type_names())
     topics = {topic: avsc.source(topic) for topic in avsc.topic_names()}
     blocks = [_HEADER]

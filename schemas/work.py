@@ -17,7 +17,31 @@ STEPS = {
     "qc": "quality",
     "publish": "publishing",
 }
-"""What the API calls each stage."""
+"""What the API calls each karaoke stage."""
+
+MASTERING_STAGES = ("analysis", "decision", "rendering")
+"""The mastering stages in the order they run.
+
+A mastering job carries the same `Work` as a karaoke job, and what is its own in a `Mastering`
+beside it. Everything that treats jobs alike (control topics, retries, dead letters, results, life
+signs, the projection, its locks and version numbers) reads only what both have. A work record of
+its own would have doubled each of those and dropped no field: what is karaoke's in `Work` is empty
+by default. `Work.track_id` is then the id of the *master* (``mst_…``) that versions belong to.
+"""
+
+MASTERING_STEPS = {"analyze": "analysis", "decide": "decision", "render": "rendering"}
+"""What the API calls each mastering stage."""
+
+EVERY_STAGE = (*STAGES, *MASTERING_STAGES)
+"""All stages of the product."""
+
+EVERY_STEP = {**STEPS, **MASTERING_STEPS}
+"""Every API step with its stage."""
+
+
+def pipeline_of(stage: str) -> tuple[str, ...]:
+    """The stages of the system that a stage belongs to; karaoke's for one that is unknown."""
+    return MASTERING_STAGES if stage in MASTERING_STAGES else STAGES
 
 
 def find(work: Work, name: str) -> Artifact | None:
