@@ -22,6 +22,7 @@ first, updated            event time                  display only; nothing is d
 Cells of a track: ``job/<id>`` (what each job reserved), ``end/<id>`` (open or how it ended),
 ``version/<n>/draft``, ``version/<n>/published`` (the lowest attempt wins: what is published stays),
 ``about`` (title, artist, language, length; the greatest version wins), ``first``, ``updated``.
+A master is a track without drafts; its own events are folded in `gateway.projection.mastering`.
 
 Within an attempt queued < running < failed < canceled < succeeded, so a publish that was committed
 when the cancel arrived wins, and a late life sign never revives a job. Only job-retried raises the
@@ -37,14 +38,32 @@ as step-progressed is kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.projection.cells import Cell, Document, Json, Key, canonical, join, merge, order
+from gateway.projection import mastering
+from gateway.projection.cells import Cell, Json, canonical, join, merge, order
+from gateway.projection.changes import (
+    CANCELED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    Change,
+    about_cell,
+    add_made,
+    clock_cells,
+    finite,
+    job_cells,
+    job_change,
+    published_cell,
+    state_cell,
+    track_cells,
+    track_change,
+    wire_of,
+)
 from schemas.events import (
     Aligned,
-    Artifact,
     Checked,
     Event,
     ImportRequested,
@@ -60,24 +79,15 @@ from schemas.events import (
     Transcribed,
     Work,
 )
-from schemas.work import STAGES
 from topics.codec import Envelope
 
 __all__ = ["Change", "canonical", "fold", "join", "merge"]
-
-Change = Document
-"""A change is a document with a few cells; merging it is all there is to applying it."""
-
-QUEUED, RUNNING, FAILED, CANCELED, SUCCEEDED = range(5)
-"""Ranks of the job states within an attempt."""
 
 WORKING, TRY_FAILED, TRY_CANCELED, DONE = range(4)
 """Phases of a try: what ended it outranks every life sign of it."""
 
 _PHASES = {"done": DONE, "canceled": TRY_CANCELED}
 _PPM = 1_000_000  # progress as an integer, in parts per million
-
-_Cells = dict[str, Cell]
 
 
 def fold(envelope: Envelope) -> tuple[Change, ...]:
@@ -91,10 +101,10 @@ def _requested(
 ) -> tuple[Change, ...]:
     work, at, event_id = event.work, envelope.time_ms, envelope.id
     kind = _kind(event)
-    cells = _job_cells(envelope, work.track_id)
-    cells["state"] = _state(work.attempt, QUEUED, "", "queued")
+    cells = job_cells(envelope, work.track_id)
+    cells["state"] = state_cell(work.attempt, QUEUED, "", "queued")
     cells["work"] = Cell(order(work.attempt), event_id, work.to_wire())
-    track = _track_cells(envelope, work.job_id, work.attempt)
+    track = track_cells(envelope, work.job_id, work.attempt)
     if kind:
         asked = {
             "version": work.version,
@@ -118,8 +128,8 @@ def _requested(
             },
         )
         track[f"job/{work.job_id}"] = Cell(0, event_id, {**asked, "lyrics": _origin(kind, work)})
-        track["about"] = _about(work, 0, event_id)
-    return (_job(work, cells), _track(work, track))
+        track["about"] = about_cell(work, 0, event_id)
+    return (job_change(work, cells), track_change(work, track))
 
 
 def _kind(event: ImportRequested | ReprocessRequested) -> str:
@@ -145,47 +155,33 @@ def _made(
         envelope: Envelope, event: Separated | Transcribed | Aligned | Checked
     ) -> tuple[Change, ...]:
         work = event.work
-        cells = _job_cells(envelope, work.track_id)
-        cells["state"] = _state(work.attempt, RUNNING, "", "running")
-        _add_made(cells, stage, envelope, work, event.seconds, event.reused)
-        return (_job(work, cells),)
+        cells = job_cells(envelope, work.track_id)
+        cells["state"] = state_cell(work.attempt, RUNNING, "", "running")
+        add_made(cells, stage, envelope, work, event.seconds, event.reused)
+        return (job_change(work, cells),)
 
     return folder
 
 
 def _published(envelope: Envelope, event: Published) -> tuple[Change, ...]:
-    work, at, event_id = event.work, envelope.time_ms, envelope.id
-    cells = _job_cells(envelope, work.track_id)
-    cells["state"] = _state(work.attempt, SUCCEEDED, "", "succeeded")
-    _add_made(cells, "publishing", envelope, work, event.seconds, reused=False)
-    track = _track_cells(envelope, work.job_id, work.attempt)
-    track[f"end/{work.job_id}"] = _state(work.attempt, SUCCEEDED, "", "succeeded")
-    track["about"] = _about(work, 1, event_id)
-    track[f"version/{work.version}/published"] = Cell(
-        -order(work.attempt),
-        event_id,
-        {
-            "jobId": work.job_id,
-            "parent": work.parent,
-            "language": work.language,
-            "lyrics": _artifact(work.lyrics),
-            "artifacts": [_artifact(artifact) for artifact in work.artifacts],
-            "backends": {stage: backend.to_wire() for stage, backend in work.backends.items()},
-            "score": _number(event.score),
-            "durationMs": work.duration_ms,
-            "atMs": at,
-        },
-    )
-    return (_job(work, cells), _track(work, track))
+    work = event.work
+    cells = job_cells(envelope, work.track_id)
+    cells["state"] = state_cell(work.attempt, SUCCEEDED, "", "succeeded")
+    add_made(cells, "publishing", envelope, work, event.seconds, reused=False)
+    track = track_cells(envelope, work.job_id, work.attempt)
+    track[f"end/{work.job_id}"] = state_cell(work.attempt, SUCCEEDED, "", "succeeded")
+    track["about"] = about_cell(work, 1, envelope.id)
+    track[f"version/{work.version}/published"] = published_cell(envelope, work, event.score)
+    return (job_change(work, cells), track_change(work, track))
 
 
 def _progressed(envelope: Envelope, event: StepProgressed) -> tuple[Change, ...]:
     at, attempt, number = envelope.time_ms, event.attempt, event.try_number
-    progress = min(max(_number(event.progress), 0.0), 1.0)
+    progress = min(max(finite(event.progress), 0.0), 1.0)
     ppm = round(progress * _PPM)
     step = f"step/{event.stage}/"
-    cells = _job_cells(envelope, event.track_id)
-    cells["state"] = _state(attempt, RUNNING, "", "running")
+    cells = job_cells(envelope, event.track_id)
+    cells["state"] = state_cell(attempt, RUNNING, "", "running")
     cells[step + "seen"] = Cell(
         order(attempt, number, _PHASES.get(event.state, WORKING), event.sequence),
         envelope.id,
@@ -195,9 +191,9 @@ def _progressed(envelope: Envelope, event: StepProgressed) -> tuple[Change, ...]
             "sequence": event.sequence,
             "state": event.state,
             "note": event.note,
-            "elapsed": _number(event.elapsed_seconds),
-            "sla": _number(event.sla_seconds),
-            "hard": _number(event.hard_seconds),
+            "elapsed": finite(event.elapsed_seconds),
+            "sla": finite(event.sla_seconds),
+            "hard": finite(event.hard_seconds),
             "worker": event.worker,
             "atMs": at,
         },
@@ -212,12 +208,12 @@ def _progressed(envelope: Envelope, event: StepProgressed) -> tuple[Change, ...]
             order(attempt, number, 0, ppm), "", [attempt, number, progress]
         )
         cells[step + "peak"] = Cell(order(attempt, 0, 0, ppm), "", [attempt, progress])
-    return (_job(event, cells),)
+    return (job_change(event, cells),)
 
 
 def _try_failed(envelope: Envelope, event: StepFailed) -> tuple[Change, ...]:
-    cells = _job_cells(envelope, event.track_id)
-    cells["state"] = _state(event.attempt, RUNNING, "", "running")
+    cells = job_cells(envelope, event.track_id)
+    cells["state"] = state_cell(event.attempt, RUNNING, "", "running")
     cells[f"step/{event.stage}/failed"] = Cell(
         order(event.attempt, event.try_number),
         envelope.id,
@@ -230,7 +226,7 @@ def _try_failed(envelope: Envelope, event: StepFailed) -> tuple[Change, ...]:
             "atMs": envelope.time_ms,
         },
     )
-    return (_job(event, cells),)
+    return (job_change(event, cells),)
 
 
 def _failed(envelope: Envelope, event: JobFailed) -> tuple[Change, ...]:
@@ -258,95 +254,40 @@ def _canceled(envelope: Envelope, event: JobCanceled) -> tuple[Change, ...]:
 def _ended(
     envelope: Envelope, event: JobFailed | JobCanceled, rank: int, state: str, why: Json
 ) -> tuple[Change, ...]:
-    ended = _state(event.attempt, rank, envelope.id, state, why)
-    cells = _job_cells(envelope, event.track_id)
+    ended = state_cell(event.attempt, rank, envelope.id, state, why)
+    cells = job_cells(envelope, event.track_id)
     cells["state"] = ended
-    track = _track_cells(envelope, event.job_id, event.attempt)
+    track = track_cells(envelope, event.job_id, event.attempt)
     track[f"end/{event.job_id}"] = ended
-    return (_job(event, cells), _track(event, track))
+    return (job_change(event, cells), track_change(event, track))
 
 
 def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
-    cells = _job_cells(envelope, event.track_id)
+    cells = job_cells(envelope, event.track_id)
     # failed -> running is the seed's transition; whether a worker has it yet, the steps tell.
-    cells["state"] = _state(event.attempt, RUNNING, "", "running")
+    cells["state"] = state_cell(event.attempt, RUNNING, "", "running")
     cells["retry"] = Cell(
         order(event.attempt),
         envelope.id,
         {"attempt": event.attempt, "fromStage": event.from_stage, "atMs": envelope.time_ms},
     )
-    track = _track_cells(envelope, event.job_id, event.attempt)
-    return (_job(event, cells), _track(event, track))
+    track = track_cells(envelope, event.job_id, event.attempt)
+    return (job_change(event, cells), track_change(event, track))
 
 
 def _edited(envelope: Envelope, event: LyricsEdited) -> tuple[Change, ...]:
-    cells = _clocks(envelope.time_ms)
+    cells = clock_cells(envelope.time_ms)
     cells[f"version/{event.version}/draft"] = Cell(
         0,
         envelope.id,
         {
             "parent": event.parent,
             "language": event.language,
-            "lyrics": _artifact(event.lyrics),
+            "lyrics": wire_of(event.lyrics),
             "atMs": envelope.time_ms,
         },
     )
-    return (_track(event, cells),)
-
-
-def _state(attempt: int, rank: int, event_id: str, state: str, why: Json = None) -> Cell:
-    value = {"attempt": attempt, "state": state}
-    return Cell(order(attempt, 0, rank), event_id, {**value, "why": why} if why else value)
-
-
-def _add_made(
-    cells: _Cells, stage: str, envelope: Envelope, work: Work, seconds: float, reused: bool
-) -> None:
-    made = {"attempt": work.attempt, "seconds": _number(seconds), "reused": reused}
-    cells[f"step/{stage}/made"] = Cell(
-        order(work.attempt), envelope.id, {**made, "atMs": envelope.time_ms}
-    )
-    cells["work"] = Cell(
-        order(work.attempt, 0, 0, STAGES.index(stage) + 1), envelope.id, work.to_wire()
-    )
-
-
-def _about(work: Work, published: int, event_id: str) -> Cell:
-    value = {"title": work.title, "artist": work.artist, "language": work.language}
-    return Cell(order(work.version, published), event_id, {**value, "durationMs": work.duration_ms})
-
-
-def _clocks(time_ms: int) -> _Cells:
-    return {"first": Cell(-time_ms, "", time_ms), "updated": Cell(time_ms, "", time_ms)}
-
-
-def _job_cells(envelope: Envelope, track_id: str) -> _Cells:
-    cells = _clocks(envelope.time_ms)
-    cells["track"] = Cell(0, "", track_id)
-    return cells
-
-
-def _track_cells(envelope: Envelope, job_id: str, attempt: int) -> _Cells:
-    cells = _clocks(envelope.time_ms)
-    cells[f"end/{job_id}"] = _state(attempt, QUEUED, "", "open")
-    return cells
-
-
-def _job(of: Any, cells: Mapping[str, Cell]) -> Change:
-    return Document(Key("job", of.tenant, of.job_id), cells)
-
-
-def _track(of: Any, cells: Mapping[str, Cell]) -> Change:
-    return Document(Key("track", of.tenant, of.track_id), cells)
-
-
-def _artifact(artifact: Artifact | None) -> Json:
-    return None if artifact is None else artifact.to_wire()
-
-
-def _number(value: float) -> float:
-    """A number that JSON can hold; 0 for NaN and infinities."""
-    return value if math.isfinite(value) else 0.0
+    return (track_change(event, cells),)
 
 
 _FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = {
@@ -363,4 +304,5 @@ _FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = 
     JobCanceled: _canceled,
     JobRetried: _retried,
     LyricsEdited: _edited,
+    **mastering.FOLDERS,
 }

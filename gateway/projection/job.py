@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gateway.projection.cells import Cell, Document, Json
-from schemas.events import Work
-from schemas.work import STAGES
+from schemas.events import Mastering, Work
+from schemas.work import EVERY_STAGE, STAGES, pipeline_of
 
-JobKind = Literal["import", "reprocess", "rollback", "replay", ""]
+JobKind = Literal["import", "reprocess", "rollback", "replay", "mastering", ""]
 """What was asked for; empty while only later events of the job have been seen."""
 
 JobState = Literal["queued", "running", "failed", "canceled", "succeeded"]
@@ -24,9 +24,13 @@ SHARES: Mapping[str, int] = {
     "alignment": 25,
     "quality": 4,
     "publishing": 1,
+    "analysis": 15,
+    "decision": 1,
+    "rendering": 84,
 }
-"""Share of each stage in the overall progress: their relative times with the light backends, whose
-targets are 4 times real time for separation and 8 times for alignment."""
+"""Share of each stage in the overall progress of its system: their relative times. The targets are
+4 times real time for separation with the light backends and 8 times for alignment; 100 times for a
+master's analysis (song and reference) and 12 times for its chain and MP3."""
 
 TERMINAL: frozenset[JobState] = frozenset({"failed", "canceled", "succeeded"})
 
@@ -96,6 +100,11 @@ class Job:
     lyrics_given: bool = False
     """True when the request carried lyrics, so that nothing is transcribed."""
     asset_id: str = ""
+    asset_ids: Sequence[str] = ()
+    """The songs of a master, in order."""
+    reference_asset_id: str = ""
+    mastering: Mastering | None = None
+    """What was asked of a master; None for other jobs."""
     callback_id: str = ""
     replay_id: str = ""
     title: str = ""
@@ -142,7 +151,8 @@ def outline_of(document: Document) -> Job:
     status = _value(cells, "state", {"attempt": 1, "state": "queued"})
     attempt, state, why = status["attempt"], status["state"], status.get("why")
     created_ms = created_ms_of(document)
-    plan = _plan(request)
+    plan = _plan(request, cells)
+    wanted = request.get("mastering")
     failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
     steps = _steps(cells, plan, attempt, created_ms)
     if why is not None:
@@ -160,6 +170,9 @@ def outline_of(document: Document) -> Job:
         asked=tuple(request.get("steps", ())),
         lyrics_given=request.get("lyricsGiven", False),
         asset_id=request.get("assetId", ""),
+        asset_ids=tuple(request.get("assetIds", ())),
+        reference_asset_id=request.get("referenceAssetId", ""),
+        mastering=None if wanted is None else Mastering.from_wire(wanted),
         callback_id=request.get("callbackId", ""),
         replay_id=request.get("replayId", ""),
         title=request.get("title", ""),
@@ -186,10 +199,13 @@ def _value(cells: Mapping[str, Cell], name: str, default: Json) -> Any:
     return default if cell is None else cell.value
 
 
-def _plan(request: Mapping[str, Any]) -> list[str]:
+def _plan(request: Mapping[str, Any], cells: Mapping[str, Cell]) -> list[str]:
     """The stages a job runs: from its first on, without transcription where lyrics are given."""
-    first = request.get("fromStage") or STAGES[0]
-    plan = list(STAGES[STAGES.index(first) if first in STAGES else 0 :])
+    # Where the request has not been seen yet, any step that has tells which system it is.
+    seen = next((name.split("/")[1] for name in cells if name.startswith("step/")), STAGES[0])
+    stages = pipeline_of(request.get("fromStage") or seen)
+    first = request.get("fromStage") or stages[0]
+    plan = list(stages[stages.index(first) if first in stages else 0 :])
     if request.get("lyricsGiven") and first != "transcription" and "transcription" in plan:
         plan.remove("transcription")
     return plan
@@ -317,7 +333,7 @@ def _ended(step: Step, state: JobState, why: Failure | None, cell: Json) -> Step
 
 
 def _stands_at(steps: Sequence[Step], failure: Failure | None) -> str:
-    if failure is not None and failure.stage in STAGES:
+    if failure is not None and failure.stage in EVERY_STAGE:
         return failure.stage
     return next((step.stage for step in steps if step.state != "succeeded"), steps[-1].stage)
 
