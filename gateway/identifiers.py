@@ -5,7 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
-Kind = Literal["upload", "asset", "track", "job", "callback"]
+Kind = Literal["upload", "asset", "track", "job", "callback", "master", "mastering"]
+
+MASTER = "mst"
+"""What the ids of masters begin with; the rest of the product keeps them as tracks."""
 
 _PREFIX: dict[Kind, str] = {
     "upload": "upl",
@@ -13,6 +16,8 @@ _PREFIX: dict[Kind, str] = {
     "track": "trk",
     "job": "job",
     "callback": "cbk",
+    "master": MASTER,
+    "mastering": "mas",  # a job that makes a version of a master
 }
 _NAMESPACE = uuid.UUID("8d1f0c52-0a6e-5b3b-9c1e-6d656c69736d")
 

@@ -11,7 +11,7 @@ from gateway.guard.problems import Code, Problem
 from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
-from schemas.events import JobCanceled, JobRetried, ReprocessRequested
+from schemas.events import JobCanceled, JobRetried, MasteringRequested, ReprocessRequested, Work
 
 
 def find_job(services: Services, caller: Caller, job_id: str) -> Job:
@@ -77,7 +77,7 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
                 attempt=number,
                 from_stage=from_stage,
             ),
-            ReprocessRequested(work=work, reason="retry"),
+            _once_more(job, work),
         )
         with services.locks.claiming(
             caller.tenant, track_id, work_on(track, job.version), attempt.seed
@@ -86,6 +86,19 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
         return find_job(services, caller, job_id)
 
     return services.locks.change(caller.tenant, track_id, accept)
+
+
+def _once_more(job: Job, work: Work) -> MasteringRequested | ReprocessRequested:
+    """What wakes the stage that a retry starts from, in the words of the job's system."""
+    if job.mastering is None:
+        return ReprocessRequested(work=work, reason="retry")
+    return MasteringRequested(
+        work=work,
+        mastering=job.mastering,
+        reason="retry",
+        asset_ids=tuple(job.asset_ids),
+        reference_asset_id=job.reference_asset_id,
+    )
 
 
 def _check_version_free(track: Track | None, job: Job) -> None:

@@ -42,6 +42,12 @@ class GatewaySettings(BusSettings):
     max_upload_bytes: int = Field(
         default=1024 * MIB, ge=1, description="Largest song that is taken, in bytes."
     )
+    mastering_max_bytes: int = Field(
+        default=1024 * MIB, ge=1, description="Largest song that is mastered, in bytes."
+    )
+    mastering_jobs_per_client: int = Field(
+        default=4, ge=1, description="Mastering jobs that one client may have open at once."
+    )
     part_size: int = Field(
         default=8 * MIB,
         # S3 refuses parts under 5 MiB, the last one excepted, and over 5 GiB.

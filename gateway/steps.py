@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schemas.work import STEPS
+from schemas.work import EVERY_STEP
 
-_STEP_OF = {stage: step for step, stage in STEPS.items()}
+_STEP_OF = {stage: step for step, stage in EVERY_STEP.items()}
 
 
 def step_of(stage: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.guard.clients import Caller
 from gateway.guard.problems import Code, Problem
+from gateway.identifiers import MASTER
 from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
@@ -16,7 +17,7 @@ RETRY_AFTER_S = 2
 def find_track(services: Services, caller: Caller, track_id: str) -> Track:
     """A track of the caller's tenant. Raises 404."""
     track = services.store.track(caller.tenant, track_id)
-    if track is None:
+    if track is None or track_id.startswith(f"{MASTER}_"):
         raise Problem(Code.TRACK_NOT_FOUND, f"There is no track '{track_id[:64]}'.")
     return track
 

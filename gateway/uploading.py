@@ -17,6 +17,7 @@ from gateway.identifiers import derive
 from gateway.projection.reservations import Answer, Asset, Upload
 from gateway.services import Services
 from gateway.settings import MIB
+from gateway.sound_length import stated_seconds
 from schemas.events import Artifact, UploadCompleted
 from topics.artifacts.protocol import ArtifactMissing, Part, SignedUrl, Stored, UploadInvalid
 from topics.sniffing import HEAD_BYTES, sniff
@@ -25,6 +26,12 @@ MAX_PARTS = 10_000
 """S3's limit of parts an upload."""
 
 _AUDIO = re.compile(r"audio/[a-z0-9][a-z0-9.+-]*|application/octet-stream|application/ogg")
+
+_MASTERABLE = re.compile(r"audio/(x-|vnd\.)?(wav|wave|aiff|flac)")
+"""Media types of WAV, AIFF and FLAC by the names that browsers have for them."""
+
+MASTERED_FORMATS = ("wav", "rf64", "aiff", "aifc", "flac")
+"""Containers that a master is made from: a lossy file has lost what mastering works on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,20 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
             f"contentType '{content_type[:100]}' of '{promise.filename}' is not an audio type.",
             errors=[{"pointer": "#/contentType", "message": "not an audio type"}],
         )
-    if promise.size_bytes > settings.max_upload_bytes:
+    mastering = promise.purpose == "mastering"
+    if mastering and not _MASTERABLE.fullmatch(content_type):
+        raise Problem(
+            Code.UPLOAD_NOT_FOR_MASTERING,
+            f"contentType '{content_type[:100]}' of '{promise.filename}' is not one that is"
+            " mastered.",
+            errors=[{"pointer": "#/contentType", "message": "audio/wav, audio/aiff or audio/flac"}],
+        )
+    most = settings.mastering_max_bytes if mastering else settings.max_upload_bytes
+    if promise.size_bytes > most:
         raise Problem(
             Code.UPLOAD_TOO_LARGE,
-            f"'{promise.filename}' has {promise.size_bytes} bytes;"
-            f" up to {settings.max_upload_bytes} are taken.",
-            extra={"maxBytes": settings.max_upload_bytes},
+            f"'{promise.filename}' has {promise.size_bytes} bytes; up to {most} are taken.",
+            extra={"maxBytes": most},
         )
     upload_id = derive(seed, "upload")
     known = services.reservations.upload(caller.tenant, upload_id)
@@ -173,7 +188,8 @@ def complete(
                 " the object was removed.",
             ),
         )
-    found = sniff(services.artifacts.read(stored.uri, limit=HEAD_BYTES))
+    head = services.artifacts.read(stored.uri, limit=HEAD_BYTES)
+    found = sniff(head)
     if found is None:
         raise _refuse(
             services,
@@ -183,8 +199,32 @@ def complete(
                 f"'{upload.filename}' does not begin like any audio file; the object was removed.",
             ),
         )
+    if upload.purpose == "mastering":
+        refusal = _not_mastered(services, upload, found.name, head, size)
+        if refusal is not None:
+            raise _refuse(services, upload, refusal)
     _announce(services, caller, upload, stored, found.name, found.media_type)
     return upload.asset_id
+
+
+def _not_mastered(
+    services: Services, upload: Upload, format_: str, head: bytes, size: int
+) -> Problem | None:
+    """Why a song that was uploaded to be mastered is not taken."""
+    if format_ not in MASTERED_FORMATS:
+        return Problem(
+            Code.UPLOAD_NOT_FOR_MASTERING,
+            f"'{upload.filename}' is {format_.upper()}; the object was removed.",
+        )
+    most_s = services.settings.mastering_max_seconds
+    seconds = stated_seconds(head, format_, size)
+    if seconds is not None and seconds > most_s:
+        return Problem(
+            Code.UPLOAD_TOO_LONG,
+            f"'{upload.filename}' is {seconds / 60:.0f} minutes long; up to {most_s / 60:g} are"
+            " mastered. The object was removed.",
+        )
+    return None
 
 
 def abort(services: Services, upload: Upload) -> None:

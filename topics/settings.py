@@ -47,6 +47,12 @@ class BusSettings(BaseSettings):
         default="json", description="json for machines, console for people."
     )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
+    mastering_max_seconds: float = Field(
+        # users of matchering ask for more than its 15 minutes: an LP side, a DJ set's part
+        default=1800.0,
+        gt=0,
+        description="Longest song that is mastered: checked at upload and again after decoding.",
+    )
 
     def open_log(self) -> Log:
         """The log that these settings name: Kafka where ``KAFKA_BOOTSTRAP_SERVERS`` says one.

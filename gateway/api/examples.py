@@ -132,6 +132,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     # answers
     "UploadStarted": {
         "uploadId": _UPLOAD,
+        "objectKey": f"uploads/default/{_UPLOAD}",
         "partSizeBytes": 8_388_608,
         "parts": [_PART],
         "expiresAt": _AT,

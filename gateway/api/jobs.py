@@ -19,7 +19,7 @@ from gateway.jobs import cancel, find_job, retry
 from gateway.projection.reservations import Answer
 from gateway.projection.store import BadCursor
 from gateway.streaming import Snapshot, stream
-from schemas.work import STEPS
+from schemas.work import EVERY_STEP
 
 
 class JobPage(Wire):
@@ -77,7 +77,8 @@ def listing(
     services: ServicesDep,
     caller: CallerDep,
     state: Literal["queued", "running", "failed", "canceled", "succeeded"] | None = None,
-    step: Literal["separate", "transcribe", "align", "qc", "publish"] | None = None,
+    step: Literal["separate", "transcribe", "align", "qc", "publish", "analyze", "decide", "render"]
+    | None = None,
     since: datetime | None = None,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -88,7 +89,7 @@ def listing(
         page = services.store.jobs(
             caller.tenant,
             state=state,
-            stage=STEPS[step] if step else None,
+            stage=EVERY_STEP[step] if step else None,
             since_ms=round(since.timestamp() * 1000) if since else None,
             cursor=cursor,
             limit=limit,

@@ -50,7 +50,10 @@ class UploadRequest(Wire):
         pattern=_SHA256,
         description="Digest of the whole file in hex. The first stage that reads it checks it.",
     )
-    purpose: Literal["karaoke"] = "karaoke"
+    purpose: Literal["karaoke", "mastering"] = Field(
+        default="karaoke",
+        description="mastering takes WAV, AIFF and FLAC only, up to limits of its own.",
+    )
 
     @field_validator("filename")
     @classmethod
@@ -70,6 +73,10 @@ class UploadStarted(Wire):
     """An upload to fill."""
 
     upload_id: str = Field(examples=["upl_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])
+    object_key: str = Field(
+        description="Name of the object, for POST /v1/mastering/jobs.",
+        examples=["uploads/default/upl_0a1b2c3d4e5f60718293a4b5c6d7e8f9"],
+    )
     part_size_bytes: int = Field(examples=[8_388_608])
     parts: list[SignedPart]
     expires_at: str = Field(examples=["2026-01-01T12:00:00.000Z"])
@@ -142,6 +149,7 @@ router = APIRouter(tags=["uploads"])
     responses=documented(
         Code.UPLOAD_TOO_LARGE,
         Code.UPLOAD_TYPE_REFUSED,
+        Code.UPLOAD_NOT_FOR_MASTERING,
         Code.IDEMPOTENCY_KEY_REUSED,
         Code.IDEMPOTENCY_IN_FLIGHT,
         Code.MALFORMED_JSON,
@@ -173,6 +181,7 @@ def create(
             status=201,
             body={
                 "uploadId": upload.upload_id,
+                "objectKey": upload.key,
                 "partSizeBytes": upload.part_size_bytes,
                 "expiresAt": instant(upload.expires_ms),
             },
@@ -240,6 +249,8 @@ def sign(
         Code.UPLOAD_PARTS_MISSING,
         Code.UPLOAD_SIZE_MISMATCH,
         Code.UPLOAD_NOT_AUDIO,
+        Code.UPLOAD_NOT_FOR_MASTERING,
+        Code.UPLOAD_TOO_LONG,
         Code.STORE_FULL,
         Code.MALFORMED_JSON,
     ),

@@ -93,6 +93,12 @@ class Code(Enum):
         "The object is not audio",
         "Upload WAV, AIFF, FLAC, MP3, M4A, AAC, OGG or Opus.",
     )
+    UPLOAD_NOT_FOR_MASTERING = (
+        422,
+        "The file is not one that is mastered",
+        "Upload a WAV, AIFF or FLAC file; export it from the mix again rather than convert an MP3.",
+    )
+    UPLOAD_TOO_LONG = (422, "The song is longer than is taken", "Cut it and upload the parts.")
     # signed URLs
     URL_EXPIRED = (403, "The link has expired", "Ask the API for a new link and use it at once.")
     URL_INVALID = (403, "The link's signature is wrong", "Use the link exactly as it was given.")
@@ -165,6 +171,22 @@ class Code(Enum):
     JOB_NOT_FOUND = (404, "There is no such job", "Check the jobId.")
     JOB_ENDED = (409, "The job has already ended", "Nothing is left to cancel.")
     JOB_NOT_FAILED = (409, "The job has not failed", "Only a failed job can be retried.")
+    # mastering
+    OBJECT_KEY_UNKNOWN = (
+        404,
+        "There is no upload of this objectKey",
+        "Use the objectKey that the upload was answered with.",
+    )
+    MASTER_UNFINISHED = (
+        409,
+        "The master is not done",
+        "Wait until its status is done; a failed one can be retried.",
+    )
+    TOO_MANY_JOBS = (
+        429,
+        "Too many of this client's masters are in work",
+        "Wait as long as Retry-After says, or cancel one of them.",
+    )
     # the product
     INTERNAL = (
         500,

@@ -105,6 +105,8 @@ class Job:
     reference_asset_id: str = ""
     mastering: Mastering | None = None
     """What was asked of a master; None for other jobs."""
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    """What a finished master measures: lufs, truePeak, shortfalls."""
     callback_id: str = ""
     replay_id: str = ""
     title: str = ""
@@ -173,6 +175,7 @@ def outline_of(document: Document) -> Job:
         asset_ids=tuple(request.get("assetIds", ())),
         reference_asset_id=request.get("referenceAssetId", ""),
         mastering=None if wanted is None else Mastering.from_wire(wanted),
+        figures=_value(cells, "figures", {}),
         callback_id=request.get("callbackId", ""),
         replay_id=request.get("replayId", ""),
         title=request.get("title", ""),

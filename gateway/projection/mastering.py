@@ -18,6 +18,7 @@ from gateway.projection.changes import (
     Change,
     about_cell,
     add_made,
+    finite,
     job_cells,
     job_change,
     published_cell,
@@ -79,6 +80,13 @@ def _mastered(envelope: Envelope, event: Mastered) -> tuple[Change, ...]:
     cells = job_cells(envelope, work.track_id)
     cells["state"] = state_cell(work.attempt, SUCCEEDED, "", "succeeded")
     add_made(cells, "rendering", envelope, work, event.seconds, event.reused)
+    figures = {"lufs": event.lufs, "truePeak": event.true_peak}
+    cells["figures"] = Cell(
+        order(work.attempt),
+        envelope.id,
+        {name: value if value is None else finite(value) for name, value in figures.items()}
+        | {"shortfalls": event.shortfalls},
+    )
     master = track_cells(envelope, work.job_id, work.attempt)
     master[f"end/{work.job_id}"] = state_cell(work.attempt, SUCCEEDED, "", "succeeded")
     master["about"] = about_cell(work, 1, envelope.id)
