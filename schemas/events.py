@@ -189,8 +189,8 @@ class Mastering:
     """Bits of a sample: 16, 24 or 32 (float); 0 keeps the song's."""
     songs: int = 1
     """Number of songs; several are an album and keep their relative loudness."""
-    overrides: Artifact | None = None
-    """Moves that a person changed or dropped (overrides/1), or null."""
+    overrides: tuple[Artifact, ...] = ()
+    """Moves that a person changed or dropped (overrides/1), a document a song, named as its other artifacts."""
     client: str = ""
     """Which client asked: counted for its limit of jobs at once."""
 
@@ -205,7 +205,7 @@ class Mastering:
             "format": self.format,
             "bits": self.bits,
             "songs": self.songs,
-            "overrides": None if self.overrides is None else self.overrides.to_wire(),
+            "overrides": [item.to_wire() for item in self.overrides],
             "client": self.client,
         }
 
@@ -221,7 +221,7 @@ class Mastering:
             format=wire["format"],
             bits=wire["bits"],
             songs=wire["songs"],
-            overrides=None if wire["overrides"] is None else Artifact.from_wire(wire["overrides"]),
+            overrides=tuple(Artifact.from_wire(item) for item in wire["overrides"]),
             client=wire["client"],
         )
 
