@@ -34,9 +34,31 @@ LONG_S = 120.0
 
 _KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "PYTHONPATH")
 
+TAIL_LINES = 40
+"""Of stderr, shown with a failure."""
+
 Json = dict[str, Any]
 
 Seen = TypeVar("Seen")
+
+_to_live: dict[int, Running] = {}
+"""What must not end by itself, by pid."""
+
+
+class Ended(AssertionError):
+    """A process that should be at work has ended by itself."""
+
+
+def all_live() -> None:
+    """Assert that everything that should be at work is: raise `Ended` with what it said last."""
+    for running in list(_to_live.values()):
+        running.must_live()
+
+
+def nap(seconds: float) -> None:
+    """Pause, and see that nothing ended meanwhile: how waiting clients of a test sleep."""
+    time.sleep(seconds)
+    all_live()
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
@@ -59,12 +81,13 @@ class Running:
     def __init__(self, folder: Path, arguments: Iterable[str], **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._arguments = [*arguments]
         self._stdout = folder / "stdout.txt"
         self._stderr = folder / "stderr.txt"
         with self._stdout.open("ab") as out, self._stderr.open("ab") as err:
             self._from = out.tell(), err.tell()
             self._process = subprocess.Popen(
-                [str(MELISMA), *arguments],
+                [str(MELISMA), *self._arguments],
                 cwd=folder,  # no .env of the repository is read
                 env=environment(folder, **settings),
                 stdin=subprocess.DEVNULL,
@@ -84,13 +107,30 @@ class Running:
         """What this run has logged and said to people."""
         return self._stderr.read_bytes()[self._from[1] :].decode()
 
+    @property
+    def last_words(self) -> str:
+        """The end of stderr."""
+        return "\n".join(self.stderr.splitlines()[-TAIL_LINES:])
+
+    def to_live(self) -> Self:
+        """From now on every wait of the tests fails at once when it has ended by itself."""
+        _to_live[self.pid] = self
+        return self
+
+    def must_live(self) -> None:
+        """Raise `Ended` when it has ended."""
+        if self._process.poll() is not None:
+            _to_live.pop(self.pid, None)  # told once
+            what, status = " ".join(self._arguments), self._process.returncode
+            raise Ended(f"`melisma {what}` ended by itself with {status}:\n{self.last_words}")
+
     def url(self) -> str:
         """The address that it tells programs, once it listens."""
 
         def told() -> str | None:
             line, end, _ = self.stdout.partition("\n")
-            if not end and self._process.poll() is not None:
-                raise AssertionError(f"ended with {self._process.returncode}:\n{self.stderr}")
+            if not end:
+                self.must_live()
             return line if end else None
 
         return until(told, "the address on stdout")
@@ -105,6 +145,8 @@ class Running:
 
     def send_signal(self, number: int) -> None:
         """Send the command itself a signal, as a terminal's user or a supervisor would."""
+        if number not in (signal.SIGSTOP, signal.SIGCONT):
+            _to_live.pop(self.pid, None)
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = LONG_S) -> int:
@@ -116,6 +158,7 @@ class Running:
         before = self.processes()
         if self._process.poll() is None:
             self.send_signal(number)
+        _to_live.pop(self.pid, None)
         status = self.wait(timeout_s)
         self.must_be_gone(before)
         return status
@@ -141,6 +184,7 @@ class Running:
 
     def discard(self) -> None:
         """Whatever a failed test left running."""
+        _to_live.pop(self.pid, None)
         for pid in _session(self.pid):
             with suppress(FileNotFoundError, ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -173,7 +217,7 @@ class Product:
         self.settings = {**self.settings, **settings}
         arguments = ("up", "--port", "0", "--data", str(self.data))
         self.running = Running(self.folder, arguments, **self.settings)
-        self.base_url = self.up.url()
+        self.base_url = self.up.to_live().url()
         until(self._ready, "/readyz")
         return self
 
@@ -191,11 +235,11 @@ class Product:
     def stop(self) -> None:
         """SIGTERM: it ends with status 0 and leaves no process."""
         status = self.up.end()
-        assert status == 0, f"exit status {status}:\n{self.up.stderr[-4000:]}"
+        assert status == 0, f"exit status {status}:\n{self.up.last_words}"
 
     def client(self) -> Client:
         """A client of the REST API. Close it."""
-        return Client(self.base_url, client_id="tests")
+        return Client(self.base_url, client_id="tests", sleep=nap)
 
     def http(self) -> httpx.Client:
         """Bare HTTP with the client id set. Close it."""
@@ -214,7 +258,7 @@ class Product:
     ) -> None:
         if self.running is not None:
             if kind is not None:  # pytest shows it under the failed test
-                print("".join(self.running.stderr.splitlines(keepends=True)[-40:]))
+                print(self.running.last_words)
             self.running.discard()
 
 
@@ -259,12 +303,13 @@ def events(data: Path, kind: type[Event]) -> list[Envelope]:
 def until(
     look: Callable[[], Seen | None], what: str, *, timeout_s: float = LONG_S, pause_s: float = 0.02
 ) -> Seen:
-    """What ``look`` sees, once it sees something."""
+    """What ``look`` sees, once it sees something; at once `Ended` when a part has ended."""
     deadline = time.monotonic() + timeout_s
     while True:
         seen = look()
         if seen:
             return seen
+        all_live()
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
         time.sleep(pause_s)
 

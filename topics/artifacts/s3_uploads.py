@@ -87,6 +87,18 @@ class S3Uploads:
     def complete(self, key: str, upload: str, wanted: Sequence[tuple[int, str]]) -> None:
         """Join parts. Raises `UploadInvalid`, and `ArtifactMissing` for an upload that is gone,
         perhaps because it is complete."""
+        try:
+            self._join(key, upload, wanted)
+        except UploadInvalid as refusal:
+            # A faster completion removes the parts one by one when the object is there (s3proxy
+            # was seen to): what is missing then is missing for a good reason.
+            try:
+                self.result(key, upload)
+            except ArtifactMissing:
+                raise refusal from None
+            raise _no_upload(key, upload) from refusal
+
+    def _join(self, key: str, upload: str, wanted: Sequence[tuple[int, str]]) -> None:
         received = {part.number: part for part in self.parts(key, upload)}
         chosen = chosen_parts(key, received, wanted)
         with explained(self._settings, f"complete the upload of '{key}'"):
@@ -103,7 +115,6 @@ class S3Uploads:
                 if is_missing(error):
                     raise _no_upload(key, upload) from error
                 if code_of(error) in _BAD_PARTS:
-                    self.parts(key, upload)  # gone where another completion was faster
                     raise UploadInvalid(
                         f"artifacts: the parts of '{key}' cannot be joined ({code_of(error)}); "
                         "all but the last must have 5 MiB or more: list the parts or upload again"

@@ -23,7 +23,7 @@ from schemas.events import (
     Work,
 )
 from schemas.work import STAGES
-from tests.e2e.product import Json
+from tests.e2e.product import Json, all_live
 from tests.faults.real.parts import Parts
 from tests.topics.artifacts import servers
 from topics.artifacts import ArtifactStore
@@ -116,6 +116,7 @@ def audit(parts: Parts, client: Client, jobs: Sequence[Json], *, poisoned: bool 
 
     ``jobs`` are those that had to succeed: ``{jobId, trackId, version}``.
     """
+    all_live()
     told = parts.environment
     seen = read(told)
     if not poisoned:
@@ -145,6 +146,7 @@ def audit(parts: Parts, client: Client, jobs: Sequence[Json], *, poisoned: bool 
     assert {each["jobId"] for each in jobs} <= set(listed)
     assert set(listed.values()) <= {"succeeded", "failed", "canceled"}, listed
     count = verify(told, seen)
+    all_live()
     return Seen(seen.events, seen.poison, seen.dead, count, repeated)
 
 

@@ -20,7 +20,16 @@ import httpx
 from gateway.client import Client, Refused, Unreachable
 from schemas.work import STAGES
 from tests import songs
-from tests.e2e.product import MELISMA, Json, Running, environment, stage_children, until
+from tests.e2e.product import (
+    MELISMA,
+    Json,
+    Running,
+    all_live,
+    environment,
+    nap,
+    stage_children,
+    until,
+)
 from tools.stack.stack import Stack
 
 Choice = TypeVar("Choice")
@@ -117,7 +126,7 @@ class Parts:
             words = (kind,)
         else:
             words = ("worker", kind)
-        return Running(self.folder / name, words, **{**self.environment, **settings})
+        return Running(self.folder / name, words, **{**self.environment, **settings}).to_live()
 
     def kill9(self, name: str) -> None:
         """kill -9 of a part."""
@@ -128,21 +137,22 @@ class Parts:
         """SIGTERM; the part leaves with status 0."""
         running = self.running.pop(name)
         status = running.end()
-        assert status == 0, f"{name} ended with {status}:\n{running.stderr[-4000:]}"
+        assert status == 0, f"{name} ended with {status}:\n{running.last_words}"
 
     def stop(self) -> None:
         """SIGTERM to every part; each leaves with status 0 and no process behind."""
+        all_live()
         for running in self.running.values():
             running.send_signal(signal.SIGTERM)  # all at once; a second one would end them hard
         for name, running in self.running.items():
             status = running.wait()
-            assert status == 0, f"{name} ended with {status}:\n{running.stderr[-4000:]}"
+            assert status == 0, f"{name} ended with {status}:\n{running.last_words}"
             running.must_be_gone()
         self.running.clear()
 
     def client(self, base_url: str = "") -> Client:
         """A client of the REST API. Close it."""
-        return Client(base_url or self.base_url, client_id="tests")
+        return Client(base_url or self.base_url, client_id="tests", sleep=nap)
 
     def at_work(self, stage: str) -> bool:
         """Whether a worker's child is using the processor now."""
@@ -164,7 +174,7 @@ class Parts:
     ) -> None:
         for name, running in self.running.items():
             if kind is not None:  # pytest shows it under the failed test
-                print(f"--- {name}", *running.stderr.splitlines()[-25:], sep="\n")
+                print(f"--- {name}\n{running.last_words}")
             running.discard()
 
 

@@ -157,8 +157,6 @@ def test_what_another_upload_became_is_not_mine(shared: S3Store, prefix: str) ->
         shared.complete_upload(key, other, [tag])
 
 
-# TODO(issue 4): failed once in a whole run, before completions looked for a faster one.
-@pytest.mark.faults
 def test_racing_completions_agree(shared: S3Store, prefix: str) -> None:
     key = f"{prefix}/song"
     upload = shared.begin_upload(key, "audio/wav")

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError, SSLError
 
 from tests.topics.artifacts import servers
 from tests.topics.artifacts.test_s3_signing import MINE
-from topics.artifacts import ArtifactError, ArtifactMissing, StoreFull
+from topics.artifacts import ArtifactError, ArtifactMissing, StoreFull, UploadInvalid
 from topics.artifacts.s3 import S3Store
 
 DATA = bytes(range(256)) * 40_000  # 10 MB: several chunks
@@ -181,3 +181,24 @@ def test_an_object_replaced_meanwhile_is_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="PreconditionFailed"):
         store_on(server).fetch("s3://songs/a", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+# -- completions that race ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("nonce", "mine"), [("n1", True), ("n2", False)])
+def test_parts_that_a_faster_completion_took_are_no_mistake(
+    nonce: str, mine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = {"Metadata": {"upload": nonce}, "ContentLength": 3, "ContentType": "audio/wav"}
+    store = store_on(Server(head, head))
+
+    def refuse(*given: object) -> None:
+        raise UploadInvalid("parts 1 were not received")
+
+    monkeypatch.setattr(store._uploads, "_join", refuse)
+    if mine:
+        assert store.complete_upload("song", "n1:id", [(1, "e")]).bytes == 3
+    else:
+        with pytest.raises(UploadInvalid, match="parts 1"):
+            store.complete_upload("song", "n1:id", [(1, "e")])
