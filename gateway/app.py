@@ -12,6 +12,7 @@ from gateway.api import (
     description,
     health,
     jobs,
+    mastering,
     problems,
     schemas,
     store,
@@ -39,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
     v1.include_router(uploads.router)
     v1.include_router(tracks.router)
     v1.include_router(jobs.router)
+    v1.include_router(mastering.router)
     v1.include_router(schemas.router)
     app.include_router(v1)
     app.include_router(aliases.router, include_in_schema=False)

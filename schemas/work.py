@@ -54,3 +54,11 @@ def extend(work: Work, *artifacts: Artifact, **changes: Any) -> Work:
     names = {artifact.name for artifact in artifacts}
     kept = tuple(artifact for artifact in work.artifacts if artifact.name not in names)
     return replace(work, artifacts=(*kept, *artifacts), **changes)
+
+
+def of_song(name: str, song: int, songs: int) -> str:
+    """What an artifact of a master is called: the plain name, or ``name.2`` for an album's second.
+
+    ``song`` counts from 1.
+    """
+    return name if songs == 1 else f"{name}.{song}"

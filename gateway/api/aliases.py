@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from fastapi import APIRouter
@@ -14,6 +15,7 @@ from gateway.guard.clients import CallerDep
 from gateway.jobs import find_job
 from gateway.projection.job import JobState
 
+_MASTERING_JOB = re.compile(r"/jobs/mas_[^/]+(/decision)?")
 _WITHOUT_V1 = ("/uploads", "/tracks", "/jobs")
 
 _STATUS: dict[JobState, Literal["pending", "processing", "completed", "failed"]] = {
@@ -26,7 +28,10 @@ _STATUS: dict[JobState, Literal["pending", "processing", "completed", "failed"]]
 
 
 class WithoutVersion:
-    """Serves ``/uploads``, ``/tracks`` and ``/jobs`` as if ``/v1`` stood before them."""
+    """Serves ``/uploads``, ``/tracks`` and ``/jobs`` as if ``/v1`` stood before them.
+
+    A POST to ``/jobs``, and a look at a job that it made, belong to the first mastering service.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,8 +42,16 @@ class WithoutVersion:
             path: str = scope["path"]
             if any(path == each or path.startswith(f"{each}/") for each in _WITHOUT_V1):
                 raw: bytes = scope.get("raw_path") or path.encode()
-                scope = {**scope, "path": f"/v1{path}", "raw_path": b"/v1" + raw}
+                before = "/v1/mastering" if _is_mastering(scope["method"], path) else "/v1"
+                scope = {**scope, "path": before + path, "raw_path": before.encode() + raw}
         await self._app(scope, receive, send)
+
+
+def _is_mastering(method: str, path: str) -> bool:
+    if path == "/jobs":
+        return method == "POST"
+    # The prefix tells: without it the projection would have to be asked before the route is known.
+    return _MASTERING_JOB.fullmatch(path) is not None
 
 
 class Status(Wire):

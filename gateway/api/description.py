@@ -36,6 +36,7 @@ ABOUT: Final = About(
         {"name": "uploads", "description": "Songs on their way in."},
         {"name": "tracks", "description": "Karaoke tracks, their lyrics and versions."},
         {"name": "jobs", "description": "The work on them."},
+        {"name": "mastering", "description": "Songs and albums, mastered and explained."},
         {"name": "schemas", "description": "JSON Schemas of documents."},
         {"name": "problems", "description": "What errors mean."},
         {"name": "health", "description": "For probes."},

@@ -109,6 +109,28 @@ def _media(name: str) -> dict[str, Any]:
     }
 
 
+_MASTERING = {
+    "jobId": "mas_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "masterId": "mst_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "version": 1,
+}
+_MASTERING_JOB = {
+    **_MASTERING,
+    "status": "done",
+    "step": "render",
+    "progress": 1.0,
+    "attempts": 1,
+    "preset": "streaming",
+    "target": {"lufs": -14.0, "truePeak": -1.0},
+    "assetIds": [_ASSET],
+    "title": "song",
+    "result": {"lufs": -14.0, "truePeak": -1.0, "shortfalls": 0},
+    "artifacts": {"master": {**_media("master"), "mediaType": "audio/wav"}},
+    "createdAt": _AT,
+    "updatedAt": _AT,
+}
+
+
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     # requests
     "UploadRequest": {
@@ -129,7 +151,16 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "LyricsPatch": {"edits": [{"wordId": "w1", "startMs": 12_300, "endMs": 12_800}]},
     "ReprocessRequest": {"steps": ["align"]},
     "CancelRequest": {"reason": "wrong song"},
+    "MasteringRequest": {
+        "assetId": _ASSET,
+        "preset": "streaming",
+        "target": {"lufs": -14.0, "truePeak": -1.0},
+    },
+    "DecisionPatch": {"changes": [{"move": "heavy-bass", "drop": True}]},
     # answers
+    "MasteringAccepted": _MASTERING | {"status": "queued"},
+    "MasteringJobView": _MASTERING_JOB,
+    "MasteringPage": {"jobs": [_MASTERING_JOB]},
     "UploadStarted": {
         "uploadId": _UPLOAD,
         "objectKey": f"uploads/default/{_UPLOAD}",

@@ -17,6 +17,8 @@ _SUFFIX = {
     "audio/ogg": ".ogg",
     "audio/mp4": ".m4a",
     "audio/aiff": ".aiff",
+    "application/json": ".json",
+    "text/plain": ".txt",
 }
 
 
