@@ -92,13 +92,7 @@ def _once_more(job: Job, work: Work) -> MasteringRequested | ReprocessRequested:
     """What wakes the stage that a retry starts from, in the words of the job's system."""
     if job.mastering is None:
         return ReprocessRequested(work=work, reason="retry")
-    return MasteringRequested(
-        work=work,
-        mastering=job.mastering,
-        reason="retry",
-        asset_ids=tuple(job.asset_ids),
-        reference_asset_id=job.reference_asset_id,
-    )
+    return MasteringRequested(work=work, mastering=job.mastering, reason="retry")
 
 
 def _check_version_free(track: Track | None, job: Job) -> None:

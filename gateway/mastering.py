@@ -96,9 +96,13 @@ def master(services: Services, caller: Caller, wish: Wish, attempt: Attempt) -> 
         )
         event = MasteringRequested(
             work=work,
-            mastering=replace(wish.mastering, songs=len(songs), client=caller.client_id),
-            asset_ids=tuple(asset.asset_id for asset in songs),
-            reference_asset_id=reference.asset_id if reference else "",
+            mastering=replace(
+                wish.mastering,
+                asset_ids=tuple(asset.asset_id for asset in songs),
+                reference_asset_id=reference.asset_id if reference else "",
+                songs=len(songs),
+                client=caller.client_id,
+            ),
         )
         services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return work
@@ -151,8 +155,6 @@ def decide_again(
             work=again,
             mastering=replace(wanted, overrides=overrides, client=caller.client_id),
             reason="overrides",
-            asset_ids=tuple(base.asset_ids),
-            reference_asset_id=base.reference_asset_id,
         )
         services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return again

@@ -173,6 +173,10 @@ class Work:
 class Mastering:
     """What a client wants of a master; the same in every event of the job."""
 
+    asset_ids: tuple[str, ...] = ()
+    """The songs, in order."""
+    reference_asset_id: str = ""
+    """The reference; empty for none."""
     preset: str = "streaming"
     """Name of the preset that the rules start from."""
     lufs: float | None = None
@@ -197,6 +201,8 @@ class Mastering:
     def to_wire(self) -> dict[str, Any]:
         """The Avro record."""
         return {
+            "assetIds": list(self.asset_ids),
+            "referenceAssetId": self.reference_asset_id,
             "preset": self.preset,
             "lufs": self.lufs,
             "truePeak": self.true_peak,
@@ -213,6 +219,8 @@ class Mastering:
     def from_wire(cls, wire: Mapping[str, Any]) -> Mastering:
         """Read an Avro record."""
         return cls(
+            asset_ids=tuple(wire["assetIds"]),
+            reference_asset_id=wire["referenceAssetId"],
             preset=wire["preset"],
             lufs=wire["lufs"],
             true_peak=wire["truePeak"],
@@ -648,10 +656,6 @@ class MasteringRequested:
     """What was asked for."""
     reason: str = "request"
     """request, overrides, retry or replay."""
-    asset_ids: tuple[str, ...] = ()
-    """The songs, in order."""
-    reference_asset_id: str = ""
-    """The reference; empty for none."""
 
     def to_wire(self) -> dict[str, Any]:
         """The Avro record."""
@@ -659,8 +663,6 @@ class MasteringRequested:
             "work": self.work.to_wire(),
             "mastering": self.mastering.to_wire(),
             "reason": self.reason,
-            "assetIds": list(self.asset_ids),
-            "referenceAssetId": self.reference_asset_id,
         }
 
     @classmethod
@@ -670,8 +672,6 @@ class MasteringRequested:
             work=Work.from_wire(wire["work"]),
             mastering=Mastering.from_wire(wire["mastering"]),
             reason=wire["reason"],
-            asset_ids=tuple(wire["assetIds"]),
-            reference_asset_id=wire["referenceAssetId"],
         )
 
 

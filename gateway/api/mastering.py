@@ -333,8 +333,8 @@ def mastering_view(
         last_error=shown.error,
         preset=wanted.preset if wanted else None,
         target=MasteringTarget(lufs=wanted.lufs, true_peak=wanted.true_peak) if wanted else None,
-        asset_ids=list(job.asset_ids),
-        reference_asset_id=job.reference_asset_id or None,
+        asset_ids=list(wanted.asset_ids) if wanted else [],
+        reference_asset_id=(wanted.reference_asset_id or None) if wanted else None,
         title=job.title or None,
         result=MasteringResult(
             lufs=job.figures.get("lufs"),

@@ -100,9 +100,6 @@ class Job:
     lyrics_given: bool = False
     """True when the request carried lyrics, so that nothing is transcribed."""
     asset_id: str = ""
-    asset_ids: Sequence[str] = ()
-    """The songs of a master, in order."""
-    reference_asset_id: str = ""
     mastering: Mastering | None = None
     """What was asked of a master; None for other jobs."""
     figures: Mapping[str, float | None] = field(default_factory=dict)
@@ -172,8 +169,6 @@ def outline_of(document: Document) -> Job:
         asked=tuple(request.get("steps", ())),
         lyrics_given=request.get("lyricsGiven", False),
         asset_id=request.get("assetId", ""),
-        asset_ids=tuple(request.get("assetIds", ())),
-        reference_asset_id=request.get("referenceAssetId", ""),
         mastering=None if wanted is None else Mastering.from_wire(wanted),
         figures=_value(cells, "figures", {}),
         callback_id=request.get("callbackId", ""),

@@ -48,9 +48,7 @@ def _requested(envelope: Envelope, event: MasteringRequested) -> tuple[Change, .
             event_id,
             {
                 **asked,
-                "assetId": event.asset_ids[0] if event.asset_ids else "",
-                "assetIds": list(event.asset_ids),
-                "referenceAssetId": event.reference_asset_id,
+                "assetId": next(iter(event.mastering.asset_ids), ""),
                 "callbackId": work.callback_id,
                 "replayId": work.replay_id,
                 "title": work.title,

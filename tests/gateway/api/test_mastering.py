@@ -226,7 +226,7 @@ class TestAsking:
         (event,) = requests(house)
         assert event.work.artifacts[0].name == "source"
         assert (event.mastering.client, event.mastering.songs) == ("tests", 1)
-        assert (event.work.title, event.asset_ids) == ("song", (asset,))
+        assert (event.work.title, event.mastering.asset_ids) == ("song", (asset,))
         generic = house.http.get(f"/v1/jobs/{body['jobId']}").json()
         assert (generic["kind"], generic["stage"]) == ("mastering", "analysis")
         assert house.http.get("/v1/jobs?step=analyze").json()["jobs"][0]["jobId"] == body["jobId"]
@@ -243,7 +243,7 @@ class TestAsking:
         (event,) = requests(house)
         names = [artifact.name for artifact in event.work.artifacts]
         assert names == ["source.1", "source.2", "reference"]
-        assert (event.mastering.songs, event.asset_ids) == (2, tuple(songs))
+        assert (event.mastering.songs, event.mastering.asset_ids) == (2, tuple(songs))
         assert event.mastering.reference_amount == 0.5
         assert event.mastering.reference_without == ("width",)
 

@@ -27,7 +27,9 @@ from schemas.work import MASTERING_STAGES, extend
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
 from tests.gateway.projection.test_fold import SHORT_LIVED, folded, property_test, text
 
-ASKED = Mastering(preset="loud", lufs=-9.0, client="web-1")
+ASKED = Mastering(
+    asset_ids=("ast_1",), reference_asset_id="ast_2", preset="loud", lufs=-9.0, client="web-1"
+)
 MADE = {"analysis": "analysis-before", "decision": "decision", "rendering": "master"}
 
 
@@ -44,8 +46,6 @@ class Master(Track):
                 work=work,
                 mastering=ASKED,
                 reason=kind,
-                asset_ids=("ast_1",),
-                reference_asset_id="ast_2",
             )
         )
         return work
@@ -168,7 +168,7 @@ def test_a_request_tells_what_was_asked() -> None:
     history.ask(history.wanted("mas_1"))
     job = job_of(folded(history.envelopes)[Key("job", TENANT, "mas_1")])
     assert (job.kind, job.state, job.stage, job.version) == ("mastering", "queued", "analysis", 1)
-    assert (list(job.asset_ids), job.reference_asset_id) == (["ast_1"], "ast_2")
+    assert (job.asset_id, job.mastering) == ("ast_1", ASKED)
     assert [step.stage for step in job.steps] == list(MASTERING_STAGES)
 
 
