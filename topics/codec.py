@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
@@ -105,11 +105,19 @@ class Codec:
     def __init__(self, ids: SchemaIds | None = None, prefix: str = "") -> None:
         self._ids = ids or LocalIds()
         self._prefix = prefix
-        self._writers: dict[int, Any] = {}  # schema id -> parsed schema
+        self._readers: dict[tuple[str, int], _Schemas] = {}  # by topic and schema id
 
     def close(self) -> None:
         """Let go of the registry, if there is one."""
         self._ids.close()
+
+    def meet(self, topics: Iterable[str]) -> None:
+        """Learn what events of these topics are written in, so that `encode` needs nobody later.
+
+        Raises `topics.log.LogError` when the registry cannot say.
+        """
+        for topic in topics:
+            self._ids.id_of(topic)
 
     def on_log(self, topic: str) -> str:
         """The name of a topic on the log."""
@@ -140,17 +148,27 @@ class Codec:
         kind = EVENTS.get(name)
         if kind is None:
             raise Poison(f"topic '{name}' carries no event of the catalog")
-        headers = _text(record.headers)
-        missing = [name for name in ("ce_id", "ce_source", "ce_time") if name not in headers]
-        if missing:
-            raise Poison(f"the CloudEvents header {missing[0]} is missing")
+        said: dict[str, bytes] = {}
+        others: list[tuple[str, bytes]] = []
+        for pair in record.headers:
+            if pair[0] in _OWN_HEADERS:
+                said[pair[0]] = pair[1]
+            else:
+                others.append(pair)
+        try:
+            event_id, source = said["ce_id"].decode(), said["ce_source"].decode()
+            time, traceparent = said["ce_time"].decode(), said.get("traceparent", b"").decode()
+        except KeyError as missing:
+            raise Poison(f"the CloudEvents header {missing.args[0]} is missing") from None
+        except UnicodeDecodeError as error:
+            raise Poison("a CloudEvents header is not UTF-8") from error
         return Envelope(
             event=kind.from_wire(self._value(name, record.value)),
-            id=headers["ce_id"],
-            source=headers["ce_source"],
-            time_ms=_millis(headers["ce_time"]),
-            traceparent=headers.get("traceparent", ""),
-            headers=tuple(pair for pair in record.headers if pair[0] not in _OWN_HEADERS),
+            id=event_id,
+            source=source,
+            time_ms=_millis(time),
+            traceparent=traceparent,
+            headers=tuple(others),
         )
 
     def _value(self, topic: str, value: bytes | None) -> Mapping[str, Any]:
@@ -159,23 +177,38 @@ class Codec:
         magic, schema_id = _PREFIX.unpack_from(value)
         if magic != _MAGIC:
             raise Poison(f"the value begins with byte {magic}, not 0: not the Confluent format")
+        # Outside the try below: a registry that does not answer makes no record poison.
+        schemas = self._readers.get((topic, schema_id)) or self._schemas(topic, schema_id)
         body = io.BytesIO(value)
         body.seek(_PREFIX.size)
         try:
-            wire = schemaless_reader(body, self._writer(schema_id), _parsed(topic))
-        except Poison:
-            raise
+            wire = schemaless_reader(body, schemas.writer, schemas.reader)
         except Exception as error:  # fastavro raises whatever the bytes lead it to
             raise Poison(f"the value is not the Avro that its schema says: {error!r}") from error
-        if body.read(1):
+        if body.tell() != len(value):
             raise Poison("bytes are left over behind the Avro value")
         assert isinstance(wire, dict)
         return wire
 
-    def _writer(self, schema_id: int) -> Any:
-        if schema_id not in self._writers:
-            self._writers[schema_id] = parse_schema(self._ids.schema_of(schema_id))
-        return self._writers[schema_id]
+    def _schemas(self, topic: str, schema_id: int) -> _Schemas:
+        """What a record of this topic and id was written with, and is read as."""
+        written = self._ids.schema_of(schema_id)
+        try:
+            writer = parse_schema(written)
+        except Exception as error:  # whatever a registry holds under that id
+            raise Poison(f"schema id {schema_id} is no Avro schema: {error}") from error
+        reader = _parsed(topic)
+        # Left to itself fastavro compares the two, whole, for every record.
+        found = _Schemas(writer, None if writer == reader else reader)
+        self._readers[topic, schema_id] = found
+        return found
+
+
+class _Schemas(NamedTuple):
+    """A record's schemas, parsed. ``reader`` is None where it is the writer's."""
+
+    writer: Any
+    reader: Any
 
 
 _OWN_HEADERS = frozenset(
@@ -199,13 +232,6 @@ def _cloud_event(envelope: Envelope) -> Headers:
         ("content-type", b"application/avro"),
         ("traceparent", envelope.traceparent.encode()),
     )
-
-
-def _text(headers: Headers) -> dict[str, str]:
-    try:
-        return {name: value.decode() for name, value in headers if name in _OWN_HEADERS}
-    except UnicodeDecodeError as error:
-        raise Poison("a CloudEvents header is not UTF-8") from error
 
 
 def _millis(time: str) -> int:

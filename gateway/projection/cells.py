@@ -57,10 +57,20 @@ def order(attempt: int, try_number: int = 0, phase: int = 0, sequence: int = 0) 
 
     Numbers outside their range count as the nearest one inside; ties go by event id.
     """
-    number = min(max(attempt, 0), _MAX_ATTEMPT)
-    number = number << _TRY_BITS | min(max(try_number, 0), _MAX_TRY)
-    number = number << _PHASE_BITS | min(max(phase, 0), _MAX_PHASE)
-    return number << _SEQUENCE_BITS | min(max(sequence, 0), _MAX_SEQUENCE)
+    if not (
+        0 <= attempt <= _MAX_ATTEMPT
+        and 0 <= try_number <= _MAX_TRY
+        and 0 <= phase <= _MAX_PHASE
+        and 0 <= sequence <= _MAX_SEQUENCE
+    ):  # never, but for events that somebody made up
+        return order(
+            min(max(attempt, 0), _MAX_ATTEMPT),
+            min(max(try_number, 0), _MAX_TRY),
+            min(max(phase, 0), _MAX_PHASE),
+            min(max(sequence, 0), _MAX_SEQUENCE),
+        )
+    number = (attempt << _TRY_BITS | try_number) << _PHASE_BITS | phase
+    return number << _SEQUENCE_BITS | sequence
 
 
 _ENCODER = json.JSONEncoder(
@@ -113,9 +123,9 @@ def join(changes: Iterable[Document]) -> dict[Key, Document]:
 
 def to_json(document: Document) -> str:
     """The canonical text of a document's cells: equal documents, equal text."""
-    return canonical({name: list(cell) for name, cell in document.cells.items()})
+    return canonical(document.cells)  # a cell is a tuple, which JSON writes as a list
 
 
 def from_json(key: Key, text: str) -> Document:
     """Read `to_json`."""
-    return Document(key, {name: Cell(*cell) for name, cell in json.loads(text).items()})
+    return Document(key, {name: Cell._make(cell) for name, cell in json.loads(text).items()})

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import structlog
 
-from gateway.projection.cells import Document
+from gateway.projection.cells import Document, join
 from gateway.projection.fold import fold
 from gateway.projection.store import Applied, ProjectionStore, StoreError
 from topics.catalog import CATALOG, dead_letter_topic
@@ -33,11 +34,19 @@ from topics.log import (
 from topics.process import process_name
 
 GROUP = "projector"
-BATCH = 1000
-"""Most records folded before a write. A job's events then cost one write instead of twenty."""
+BATCH = 2000
+"""Most records folded before a write. A job's events then cost one write instead of twenty. While a
+batch of this size is written, for some 50 ms, nobody else writes to the store."""
+
+REBUILD_BATCH = 5000
+"""The same while everything is read again: nobody waits for the store's lock behind it. The records
+of a job lie far apart on the log, and the larger the batch, the fewer writes a job is."""
 
 _POLL_S = 0.2  # longest poll, so that a stop is heeded soon
-_AGAIN_S = 1.0  # pause before the same batch is tried again on a store that did not answer
+_AGAIN_S = 1.0  # first pause before the same is tried again of a log or store that did not answer
+_LONGEST_S = 10.0  # pauses double up to this: nobody watches an outage by the second
+_REOPEN = 5
+"""Failed polls in a row after which another consumer is made: this one may be beyond help."""
 
 _log = structlog.get_logger("projector")
 
@@ -56,6 +65,8 @@ class Status:
     """Partitions owned."""
     store_failures: int = 0
     """Writes that the store refused since the last one it took."""
+    log_failures: int = 0
+    """What the log (or the schema registry) refused since it last answered."""
 
 
 class Projector:
@@ -91,14 +102,26 @@ class Projector:
         return sum(end - done.get(tp, 0) for tp, end in ends.items())
 
     def run(self, stop: threading.Event) -> None:
-        """Project until ``stop``. Raises `topics.log.LogError` when the log gives out."""
+        """Project until ``stop``. What fails in between is tried again for as long as it takes.
+
+        Raises `topics.log.LogError` when the log cannot be opened at all.
+        """
         self._bus.provision({self._dead_letters: 1})
-        consumer = self._bus.consumer(GROUP, self._topics)
+        consumer: Consumer | None = self._bus.consumer(GROUP, self._topics)
         producer: Producer | None = None
         try:
             while not stop.is_set():
-                records = consumer.poll(_POLL_S, self._batch)
-                self._moved(partitions=len(consumer.assignment()))
+                try:
+                    consumer = consumer or self._bus.consumer(GROUP, self._topics)
+                    records = consumer.poll(_POLL_S, self._batch)
+                except LogError as error:
+                    if self._log_failed("the log cannot be read", error, stop):
+                        return
+                    if self._status.log_failures % _REOPEN == 0 and consumer is not None:
+                        _close(consumer)
+                        consumer = None
+                    continue
+                self._moved(partitions=len(consumer.assignment()), log_failures=0)
                 if not records:
                     continue
                 letters = self._project(records, stop)
@@ -112,21 +135,53 @@ class Projector:
                     except LogError as error:
                         # Nothing was written, the dead letters neither: a broker that is away for
                         # longer than a transaction waits comes back.
-                        _log.error("offsets not committed; tried again", reason=str(error))
-                    if stop.wait(_AGAIN_S):
-                        return
+                        if self._log_failed("offsets not committed; tried again", error, stop):
+                            return
         finally:
-            consumer.close()
+            if consumer is not None:
+                _close(consumer)
             if producer is not None:
                 producer.close()
 
+    def _log_failed(self, what: str, error: LogError, stop: threading.Event) -> bool:
+        """Say so and pause; True when stopped meanwhile."""
+        failures = self._status.log_failures + 1
+        self._moved(log_failures=failures)
+        _log.error(what, failures=failures, reason=str(error))
+        return stop.wait(_pause_s(failures))
+
     def _project(self, records: Sequence[Record], stop: threading.Event) -> list[Outgoing] | None:
         """Fold and write a batch; its dead letters, or None when stopped before it was written."""
-        changes: list[Document] = []
+        folded = None
+        while folded is None:
+            try:
+                folded = self._fold(records)
+            except LogError as error:
+                if self._log_failed("the schema registry cannot be asked", error, stop):
+                    return None
+        changes, letters = folded
+        while True:
+            try:
+                self._store.apply(changes)
+            except StoreError as error:
+                failures = self._status.store_failures + 1
+                self._moved(store_failures=failures)
+                _log.error("the projection cannot be written", failures=failures, reason=str(error))
+                if stop.wait(_pause_s(failures)):
+                    return None
+            else:
+                return letters
+
+    def _fold(self, records: Iterable[Record]) -> tuple[Collection[Document], list[Outgoing]]:
+        """The records' changes, and the letters of those that are no events."""
         letters: list[Outgoing] = []
+        # Merged as they come: thousands of changes side by side would keep the collector busy.
+        return join(self._changes(records, letters)).values(), letters
+
+    def _changes(self, records: Iterable[Record], letters: list[Outgoing]) -> Iterator[Document]:
         for record in records:
             try:
-                changes.extend(fold(self._codec.decode(record)))
+                envelope = self._codec.decode(record)
             except Poison as poison:
                 letters.append(_letter(self._dead_letters, record, poison))
                 _log.warning(
@@ -136,17 +191,8 @@ class Projector:
                     offset=record.offset,
                     reason=str(poison),
                 )
-        while True:
-            try:
-                self._store.apply(changes)
-            except StoreError as error:
-                failures = self._status.store_failures + 1
-                self._moved(store_failures=failures)
-                _log.error("the projection cannot be written", failures=failures, reason=str(error))
-                if stop.wait(_AGAIN_S):
-                    return None
             else:
-                return letters
+                yield from fold(envelope)
 
     def _commit(
         self,
@@ -175,14 +221,7 @@ class Projector:
         return producer
 
     def _moved(self, **changes: int) -> None:
-        now = self._status
-        self._status = Status(
-            events=changes.get("events", now.events),
-            poisoned=changes.get("poisoned", now.poisoned),
-            looped_at=self._monotonic(),
-            partitions=changes.get("partitions", now.partitions),
-            store_failures=changes.get("store_failures", now.store_failures),
-        )
+        self._status = replace(self._status, looped_at=self._monotonic(), **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +232,9 @@ class Rebuilt:
     poisoned: int
 
 
-def rebuild(log: Log, codec: Codec, store: ProjectionStore, *, batch: int = BATCH) -> Rebuilt:
+def rebuild(
+    log: Log, codec: Codec, store: ProjectionStore, *, batch: int = REBUILD_BATCH
+) -> Rebuilt:
     """Empty the projection and fold every record that the log has kept.
 
     Safe beside a running projector: what is folded twice changes nothing. Poison is counted and
@@ -209,31 +250,36 @@ def catch_up(
     store: ProjectionStore,
     positions: dict[TopicPartition, int],
     *,
-    batch: int = BATCH,
+    batch: int = REBUILD_BATCH,
     progress: Callable[[int], None] = lambda read: None,
 ) -> Rebuilt:
     """Fold what the log holds from ``positions`` on, and move them to where the next call begins.
 
     ``progress`` is called with the number of records just read.
     """
-    events = poisoned = 0
+    read = poisoned = 0
+
+    def changes(records: Iterable[Record]) -> Iterator[Document]:
+        nonlocal poisoned
+        for record in records:
+            try:
+                envelope = codec.decode(record)
+            except Poison:
+                poisoned += 1
+            else:
+                yield from fold(envelope)
+
     reader = log.reader([codec.on_log(name) for name in CATALOG], start=positions)
     try:
         while not reader.caught_up():
-            changes: list[Document] = []
             records = reader.poll(_POLL_S, batch)
-            for record in records:
-                try:
-                    changes.extend(fold(codec.decode(record)))
-                    events += 1
-                except Poison:
-                    poisoned += 1
-            store.apply(changes)
+            store.apply(changes(records))
+            read += len(records)
             positions |= {record.tp: record.offset + 1 for record in records}
             progress(len(records))
     finally:
         reader.close()
-    return Rebuilt(events, poisoned)
+    return Rebuilt(read - poisoned, poisoned)
 
 
 def apply_now(store: ProjectionStore, envelopes: Iterable[Envelope]) -> Sequence[Applied]:
@@ -257,3 +303,13 @@ def _letter(topic: str, record: Record, poison: Poison) -> Outgoing:
     return Outgoing(
         topic=topic, key=record.key, value=record.value, headers=(*record.headers, *why)
     )
+
+
+def _close(consumer: Consumer) -> None:
+    """Leave the group, as far as a log that may be away allows."""
+    with suppress(LogError):
+        consumer.close()
+
+
+def _pause_s(failures: int) -> float:
+    return float(min(_AGAIN_S * 2 ** min(failures - 1, 16), _LONGEST_S))

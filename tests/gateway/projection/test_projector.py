@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from gateway.projection.projector import GROUP, Projector, Rebuilt, apply_now, rebuild
+from gateway.projection.projector import (
+    GROUP,
+    Projector,
+    Rebuilt,
+    _pause_s,
+    apply_now,
+    rebuild,
+)
 from gateway.projection.sqlite import SqliteStore
 from gateway.projection.store import StoreError
+from schemas import avsc
+from schemas.events import EVENTS
 from tests.gateway.projection.contract import published
 from tests.gateway.projection.histories import TENANT, Track
 from topics.catalog import CATALOG, PARTITIONS
-from topics.codec import Codec, Envelope
-from topics.log import Log, LogError, Outgoing, Producer, Record
+from topics.codec import Codec, Envelope, LocalIds
+from topics.log import Consumer, Log, LogError, Outgoing, Producer, Record
 from topics.log.embedded import EmbeddedLog
+from topics.registry import RegistryError
 
 CODEC = Codec(prefix="test.")
 
@@ -228,6 +240,33 @@ class TestRun:
             b"2",
         ]
 
+    @pytest.mark.parametrize("topic", sorted(CATALOG))
+    def test_poison_of_every_topic_is_kept_as_it_was(
+        self, log: Log, store: SqliteStore, topic: str
+    ) -> None:
+        random = Random(topic)
+        fine = avsc.golden(topic)
+        good = CODEC.encode(Envelope(EVENTS[topic].from_wire(fine), "id", "test", 1, ""))
+        assert good.value is not None
+        values = (
+            random.randbytes(100),
+            b"\0" + random.randbytes(4) + good.value[5:],  # an id that nobody gave
+            good.value[:-1],
+            good.value + b"\0",
+            random.randbytes(2 * 2**20),
+            b"",
+            None,
+        )
+        send(log, [replace(good, value=value) for value in values])
+        projector = Projector(log, CODEC, store)
+        with projecting(projector):
+            until(lambda: projector.lag() == 0)
+        letters = dead_letters(log)
+        assert [letter.value for letter in letters] == list(values)
+        assert {letter.key for letter in letters} == {good.key}
+        for letter in letters:
+            assert letter.headers[: len(good.headers)] == good.headers
+
     def test_a_store_that_refuses_is_asked_again(
         self, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -292,6 +331,90 @@ class TestRebuild:
         apply_now(store, published().envelopes)
         assert rebuild(log, CODEC, store) == Rebuilt(0, 0)
         assert store.dump() == b""
+
+
+class Unreadable:
+    """A log whose consumers fail at so many polls, as those of a broker that is away do."""
+
+    def __init__(self, log: Log, failures: int) -> None:
+        self._log = log
+        self.failures = failures
+        self.opened = 0
+
+    def consumer(self, group: str, topics: Collection[str], **callbacks: Any) -> Consumer:
+        self.opened += 1
+        consumer = self._log.consumer(group, topics, **callbacks)
+        poll = consumer.poll
+
+        def failing(timeout_s: float, max_records: int = 100) -> Sequence[Record]:
+            if self.failures:
+                self.failures -= 1
+                raise LogError("no broker answers")
+            return poll(timeout_s, max_records)
+
+        consumer.poll = failing  # type: ignore[method-assign]
+        return consumer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+class TestWhenTheLogIsAway:
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.projection.projector._AGAIN_S", 0.001)
+        monkeypatch.setattr("gateway.projection.projector._LONGEST_S", 0.01)
+
+    @pytest.mark.parametrize(("failures", "opened"), [(3, 1), (5, 2), (12, 3)])
+    def test_it_goes_on_and_makes_another_consumer_in_the_end(
+        self, log: Log, store: SqliteStore, failures: int, opened: int
+    ) -> None:
+        away = Unreadable(log, failures)
+        write(log, published().envelopes)
+        projector = Projector(away, CODEC, store)
+        with projecting(projector):
+            until(lambda: projector.lag() == 0)
+        assert away.opened == opened
+        assert projector.status.log_failures == 0
+        assert store.track(TENANT, "trk_1") is not None
+
+    def test_meanwhile_it_shows_life_and_what_it_fails_at(
+        self, log: Log, store: SqliteStore
+    ) -> None:
+        ticks = itertools.count()
+        away = Unreadable(log, 1_000_000)
+        projector = Projector(away, CODEC, store, monotonic=lambda: float(next(ticks)))
+        with projecting(projector):
+            until(lambda: projector.status.log_failures > 2)
+            seen = projector.status.looped_at
+            until(lambda: projector.status.looped_at > seen)
+        assert projector.status.events == 0
+
+    def test_pauses_grow_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.projection.projector._AGAIN_S", 1.0)
+        monkeypatch.setattr("gateway.projection.projector._LONGEST_S", 10.0)
+        assert [_pause_s(n) for n in (1, 2, 3, 4, 5, 10_000)] == [1, 2, 4, 8, 10, 10]
+
+    def test_a_registry_that_is_away_makes_no_record_poison(
+        self, log: Log, store: SqliteStore
+    ) -> None:
+        class Ids(LocalIds):
+            refusals = 3
+
+            def schema_of(self, schema_id: int) -> avsc.Schema:
+                if self.refusals:
+                    self.refusals -= 1
+                    raise RegistryError("no registry answers")
+                return super().schema_of(schema_id)
+
+        write(log, published().envelopes)
+        ids = Ids()
+        projector = Projector(log, Codec(ids, "test."), store)
+        with projecting(projector):
+            until(lambda: projector.lag() == 0)
+        assert ids.refusals == 0
+        assert projector.status.poisoned == 0
+        assert store.track(TENANT, "trk_1") is not None
 
 
 class Away:

@@ -101,6 +101,9 @@ def offset_of(row: int) -> int:
     return row & ((1 << OFFSET_BITS) - 1)
 
 
+_LENGTHS = struct.Struct(">II")
+
+
 def pack(headers: Headers) -> bytes | None:
     """Headers as length-prefixed name and value pairs; None for no headers."""
     if not headers:
@@ -108,7 +111,7 @@ def pack(headers: Headers) -> bytes | None:
     out = bytearray()
     for name, value in headers:
         encoded = name.encode()
-        out += struct.pack(">II", len(encoded), len(value))
+        out += _LENGTHS.pack(len(encoded), len(value))
         out += encoded
         out += value
     return bytes(out)
@@ -119,10 +122,9 @@ def unpack(packed: bytes | None) -> Headers:
     if packed is None:
         return ()
     pairs: list[tuple[str, bytes]] = []
-    at = 0
-    while at < len(packed):
-        names, values = struct.unpack_from(">II", packed, at)
-        at += 8
-        pairs.append((packed[at : at + names].decode(), packed[at + names : at + names + values]))
-        at += names + values
+    at, end = 0, len(packed)
+    while at < end:
+        names, values = _LENGTHS.unpack_from(packed, at)
+        value = at + 8 + names
+        pairs.append((packed[at + 8 : value].decode(), packed[value : (at := value + values)]))
     return tuple(pairs)
