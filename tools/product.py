@@ -81,14 +81,14 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
 
 
 @contextmanager
-def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
-    """The projector in a thread; the event is set when it ends by itself, which is a failure."""
+def projector(settings: BusSettings, log: Log, over: threading.Event) -> Iterator[None]:
+    """The projector in a thread; ``over`` is set when it ends by itself, which is a failure."""
     store = open_store(settings)
     if store.sequence() == 0:
         # A new store, or one that was thrown away: the group's offsets say nothing about it.
         rebuild(log, settings.codec(), store)
     project = Projector(log, settings.codec(), store, monotonic=time.monotonic)
-    stop, over = threading.Event(), threading.Event()
+    stop = threading.Event()
 
     def run() -> None:
         try:
@@ -101,7 +101,7 @@ def projector(settings: BusSettings, log: Log) -> Iterator[threading.Event]:
     thread = threading.Thread(target=run, name="projector", daemon=True)
     thread.start()
     try:
-        yield over
+        yield
     finally:
         stop.set()
         thread.join()
@@ -121,11 +121,19 @@ def stages(names: Sequence[str], settings: StageSettings, log: Log) -> Iterator[
 
 @contextmanager
 def everything(
-    gateway_settings: GatewaySettings, stage_settings: StageSettings, *, host: str, port: int
+    gateway_settings: GatewaySettings,
+    stage_settings: StageSettings,
+    *,
+    host: str,
+    port: int,
+    over: threading.Event | None = None,
 ) -> Iterator[Server]:
-    """The whole product. Stops in the order of the flow: no new requests, no new work, the rest."""
+    """The whole product. Stops in the order of the flow: no new requests, no new work, the rest.
+
+    ``over`` is set when the projector ends by itself: from then on nobody sees what goes on.
+    """
     with ExitStack() as parts:
         log = parts.enter_context(bus(gateway_settings))
-        parts.enter_context(projector(gateway_settings, log))
+        parts.enter_context(projector(gateway_settings, log, over or threading.Event()))
         parts.enter_context(stages(STAGES, stage_settings, log))
         yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))

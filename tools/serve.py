@@ -29,16 +29,21 @@ from topics.settings import BusSettings
 
 _console = Console(stderr=True)
 
+_LOOK_S = 0.5  # how often a part is asked whether it still works
+
 
 def run_everything(*, host: str, port: int, data: Path | None, stack: bool = False) -> None:
     """`melisma up`: everything in one process until Ctrl-C or SIGTERM."""
     with _stoppable() as stop, _servers(data) if stack else nullcontext():
         gateway_settings, stage_settings = settings_for(data)
         _configure(gateway_settings)
-        with product.everything(gateway_settings, stage_settings, host=host, port=port) as server:
+        over = threading.Event()
+        with product.everything(
+            gateway_settings, stage_settings, host=host, port=port, over=over
+        ) as server:
             _say_up(server.url, gateway_settings)
             _tell_programs(server.url)
-            stop.wait()
+            _wait(stop, over)
             _console.print("[dim]stopping; what is in hand is finished or handed over …[/]")
 
 
@@ -105,10 +110,16 @@ def run_projector(*, data: Path | None) -> None:
     with _stoppable() as stop:
         settings, _ = settings_for(data)
         _configure(settings)
-        with product.bus(settings) as log, product.projector(settings, log) as over:
-            while not stop.wait(0.5):
-                if over.is_set():
-                    fail("the projector stopped by itself; the log says why")
+        over = threading.Event()
+        with product.bus(settings) as log, product.projector(settings, log, over):
+            _wait(stop, over)
+
+
+def _wait(stop: threading.Event, over: threading.Event) -> None:
+    """Until told to stop. A projector that is no more ends the process, which somebody watches."""
+    while not stop.wait(_LOOK_S):
+        if over.is_set():
+            fail("the projector stopped by itself; the log says why. Start again: it goes on there")
 
 
 def settings_for(data: Path | None) -> tuple[GatewaySettings, StageSettings]:
