@@ -87,8 +87,15 @@ def run_worker(names: Sequence[str], *, data: Path | None) -> None:
     with _stoppable() as stop:
         _, settings = settings_for(data)
         _configure(settings.bus)
-        with product.bus(settings.bus) as log, product.stages(names or STAGES, settings, log):
-            stop.wait()
+        with (
+            product.bus(settings.bus) as log,
+            product.stages(names or STAGES, settings, log) as host,
+        ):
+            while not stop.wait(_LOOK_S):
+                health = host.health(lag=False)
+                if all(one.state == "stopped" for one in health.values()):
+                    # Nothing here works any more: who watches the process should hear of it.
+                    fail("; ".join(f"{name}: {one.reason}" for name, one in health.items()))
 
 
 def run_gateway(*, host: str, port: int, data: Path | None) -> None:
