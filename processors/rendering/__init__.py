@@ -1,0 +1,1 @@
+"""Rendering: the mastering chain as sound, block by block, and the match towards a reference."""
