@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
 
 from gateway.guard.problems import Code, Problem
+from schemas.documents.formats import READ, TimedLyrics, UnreadableLyrics, guess
 from schemas.documents.karaoke import KaraokeDocument
 from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
 from schemas.events import Artifact
@@ -16,6 +19,12 @@ MEDIA_TYPE = "application/json"
 
 _CHARACTERS_A_WORD = 40
 """Marks and spaces included; the longest words that are sung are shorter."""
+
+_CHARACTERS_A_TIMED_WORD = 200
+"""A TTML span with an id and two times has about 100, an enhanced LRC word 20."""
+
+_GUESSED_BY = 20_000
+"""Characters that tell what a text is written in; a header of tags is shorter."""
 
 _KEPT = 64
 """Published documents kept in memory: a few hundred kB each at most."""
@@ -62,23 +71,65 @@ class Documents:
         return document
 
 
-def lyrics_from(text: str, *, language: str, max_words: int) -> LyricsDocument:
+@dataclass(frozen=True, slots=True)
+class GivenLyrics:
+    """Lyrics as a client sends them.
+
+    ``format_``: auto, text or a format with times; ``times``: whether those bind the alignment
+    (locked) or not (soft). auto locks times of words and not those that lines only have.
+    """
+
+    text: str
+    format_: str = "auto"
+    times: Literal["auto", "soft", "locked"] = "auto"
+
+    def timed(self, max_words: int) -> TimedLyrics | None:
+        """The lyrics with their times; None when they are plain text. Raises 422."""
+        name = guess(self.text[:_GUESSED_BY]) if self.format_ == "auto" else self.format_
+        check_characters(self.text, max_words, timed=name != "text")
+        if name == "text":
+            return None
+        try:
+            return READ[name](self.text)
+        except UnreadableLyrics as refused:
+            raise refused_lyrics(refused) from None
+
+    def locks(self, timed: TimedLyrics) -> bool:
+        """Whether words of ``timed`` keep their times in alignment."""
+        return timed.word_times if self.times == "auto" else self.times == "locked"
+
+
+def lyrics_from(given: GivenLyrics, *, language: str, max_words: int) -> LyricsDocument:
     """Given lyrics as a document. Raises 422."""
-    check_characters(text, max_words)
+    timed = given.timed(max_words)
     try:
-        document = LyricsDocument.from_text(text, language=language)
-    except (NothingSung, TooManyWords) as refused:
+        if timed is None:
+            document = LyricsDocument.from_text(given.text, language=language)
+        else:
+            document = timed.document(language=language, locked=given.locks(timed))
+    except (NothingSung, TooManyWords, UnreadableLyrics) as refused:
         raise refused_lyrics(refused) from None
     check_length(document, max_words)
     return document
 
 
-def check_characters(text: str, max_words: int) -> None:
+def lyrics_into(given: GivenLyrics, lyrics: LyricsDocument, max_words: int) -> LyricsDocument:
+    """``lyrics`` that say what is given from now on, ids kept. Raises 422."""
+    timed = given.timed(max_words)
+    try:
+        if timed is None:
+            return lyrics.with_text(given.text)
+        return timed.into(lyrics, locked=given.locks(timed))
+    except (NothingSung, TooManyWords, UnreadableLyrics) as refused:
+        raise refused_lyrics(refused) from None
+
+
+def check_characters(text: str, max_words: int, *, timed: bool = False) -> None:
     """Raise 422 for a text so long that it need not be cut into words to see that it is no song's.
 
     Cutting and comparing cost time that grows with the text; this bounds it.
     """
-    most = max_words * _CHARACTERS_A_WORD
+    most = max_words * (_CHARACTERS_A_TIMED_WORD if timed else _CHARACTERS_A_WORD)
     if len(text) > most:
         raise _lyrics_problem(
             Code.LYRICS_TOO_LONG,
@@ -95,10 +146,15 @@ def check_length(document: LyricsDocument, max_words: int) -> None:
         )
 
 
-def refused_lyrics(refused: NothingSung | TooManyWords) -> Problem:
+def refused_lyrics(refused: NothingSung | TooManyWords | UnreadableLyrics) -> Problem:
     """What a client reads of lyrics that cannot be sung."""
-    empty = isinstance(refused, NothingSung)
-    code = Code.LYRICS_WITHOUT_WORDS if empty else Code.LYRICS_TOO_LONG
+    match refused:
+        case NothingSung():
+            code = Code.LYRICS_WITHOUT_WORDS
+        case TooManyWords():
+            code = Code.LYRICS_TOO_LONG
+        case _:
+            code = Code.LYRICS_UNREADABLE
     text = str(refused)
     return _lyrics_problem(code, f"{text[:1].upper()}{text[1:]}.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.documents import check_characters, check_length, refused_lyrics
+from gateway.documents import GivenLyrics, check_length, lyrics_into, refused_lyrics
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
 from gateway.guard.locks import edit_of, work_on
@@ -40,7 +40,7 @@ def edit_lyrics(
     caller: Caller,
     track_id: str,
     *,
-    text: str | None,
+    text: GivenLyrics | None,
     edits: Sequence[LyricsEdit],
     if_match: str | None,
     align: bool,
@@ -143,14 +143,14 @@ def _check_effort(lyrics: LyricsDocument, edits: Sequence[LyricsEdit]) -> None:
 
 
 def _edited(
-    services: Services, base: Version, text: str | None, edits: Sequence[LyricsEdit]
+    services: Services, base: Version, text: GivenLyrics | None, edits: Sequence[LyricsEdit]
 ) -> LyricsDocument:
     lyrics = lyrics_of(services, base)
     if text is not None:
-        check_characters(text, services.settings.max_lyrics_words)
+        return lyrics_into(text, lyrics, services.settings.max_lyrics_words)
     _check_effort(lyrics, edits)
     try:
-        return apply_edits(lyrics, edits) if text is None else lyrics.with_text(text)
+        return apply_edits(lyrics, edits)
     except (NothingSung, TooManyWords) as refused:
         raise refused_lyrics(refused) from None
     except EditRefused as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import quote
 
 MAX_BYTES = 200
 """Below the 255 bytes that file systems take, with room for a suffix."""
@@ -24,3 +25,9 @@ def clean_filename(given: str) -> str:
         # shorten the stem and keep the suffix, as long as it looks like one
         name = f"{stem[:-1]}{dot}{suffix}" if stem and len(suffix) <= 8 else name[:-1]
     return name or "upload"
+
+
+def offered_as(name: str) -> str:
+    """``Content-Disposition`` for a file that is shown and can be saved (RFC 6266, section 4.3)."""
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\%' else "_" for char in name)
+    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

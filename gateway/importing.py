@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from gateway.documents import lyrics_from
+from gateway.documents import GivenLyrics, lyrics_from
 from gateway.guard.callbacks import check_callback
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
@@ -20,7 +20,7 @@ class Import:
     """What a client asks for."""
 
     asset_id: str
-    lyrics: str
+    lyrics: GivenLyrics | None
     language: str
     title: str
     artist: str
@@ -42,10 +42,12 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
         callback_id = derive(attempt.seed, "callback")
         keep_callback(services, caller.tenant, callback_id, url)
     lyrics = None
-    if wanted.lyrics.strip():
+    language = wanted.language
+    if wanted.lyrics is not None and wanted.lyrics.text.strip():
         document = lyrics_from(
             wanted.lyrics, language=wanted.language, max_words=settings.max_lyrics_words
         )
+        language = document.language  # a file with times may say it
         # Stored before the event that names it: a reader of the event finds it.
         lyrics = services.documents.keep_lyrics(caller.tenant, document)
     job_id, track_id = derive(attempt.seed, "job"), derive(attempt.seed, "track")
@@ -54,7 +56,7 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
         track_id=track_id,
         tenant=caller.tenant,
         version=services.reservations.reserve_version(caller.tenant, track_id, job_id, floor=0),
-        language=wanted.language,
+        language=language,
         title=wanted.title,
         artist=wanted.artist,
         lyrics=lyrics,

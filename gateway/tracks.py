@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.filenames import clean_filename
 from gateway.guard.clients import Caller
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import MASTER
@@ -20,6 +21,11 @@ def find_track(services: Services, caller: Caller, track_id: str) -> Track:
     if track is None or track_id.startswith(f"{MASTER}_"):
         raise Problem(Code.TRACK_NOT_FOUND, f"There is no track '{track_id[:64]}'.")
     return track
+
+
+def file_title(track: Track) -> str:
+    """What files of a track are called, without a suffix."""
+    return clean_filename(" - ".join(filter(None, (track.artist, track.title))) or track.track_id)
 
 
 def unfinished(services: Services, track: Track) -> Problem:

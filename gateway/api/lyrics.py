@@ -9,36 +9,51 @@ from pydantic import Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.dependencies import ServicesDep, Wire, once
+from gateway.api.given import LYRICS_FORMAT, LYRICS_TIMES, LyricsFormat, LyricsTimes, given
 from gateway.editing import edit_lyrics
+from gateway.filenames import offered_as
 from gateway.guard.clients import CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
-from gateway.guard.preconditions import etag
+from gateway.guard.preconditions import etag, matches
 from gateway.guard.problems import Code, Problem
 from gateway.guard.responses import documented
 from gateway.projection.reservations import Answer
 from gateway.reprocessing import find_version
-from gateway.tracks import find_track, unfinished
+from gateway.tracks import file_title, find_track, unfinished
 from schemas.documents.edits import LyricsEdit
+from schemas.documents.formats import WRITTEN, About
 from schemas.documents.karaoke import KaraokeDocument
-from schemas.documents.lrc import to_lrc
-
-FORMATS = ("karaoke", "lrc")
-"""What lyrics are offered as."""
 
 MAX_EDITS = 5_000
 """One for each word of the longest song."""
+
+_EXAMPLES = {
+    "lrc": "[ti:The Star]\n[00:12.34]Twinkle, twinkle, little star\n",
+    "vtt": "WEBVTT The Star\n\nl1\n00:00:12.340 --> 00:00:12.800\nTwinkle\n",
+    "srt": "1\n00:00:12,340 --> 00:00:12,800\nTwinkle\n",
+}
+
+
+def _offered() -> dict[str, Any]:
+    """The formats by media type, for the description; those of one type share its entry."""
+    content: dict[str, Any] = {}
+    for one in WRITTEN.values():
+        if one.name == "karaoke":
+            continue  # the model's own
+        kind = content.setdefault(one.media_type, {"schema": {"type": "string"}, "examples": {}})
+        if one.name in _EXAMPLES:
+            kind["examples"][one.name] = {"summary": one.label, "value": _EXAMPLES[one.name]}
+    return content
+
 
 OFFERED: dict[int | str, dict[str, Any]] = {
     200: {
         "model": KaraokeDocument,
         "description": "The lyrics in the format that was asked for.",
-        "content": {
-            "text/plain": {
-                "schema": {"type": "string"},
-                "example": "[ti:The Star]\n[00:12.34]Twinkle, twinkle, little star\n",
-            },
-        },
-    }
+        "headers": {"ETag": {"schema": {"type": "string"}, "description": "The version."}},
+        "content": _offered(),
+    },
+    304: {"description": "If-None-Match names the version: it has not changed."},
 }
 
 
@@ -48,6 +63,8 @@ class LyricsPatch(Wire):
     lyrics: str | None = Field(
         default=None, description="The whole text; words that stay keep their ids, times and locks."
     )
+    lyrics_format: LyricsFormat = LYRICS_FORMAT
+    lyrics_times: LyricsTimes = LYRICS_TIMES
     edits: list[LyricsEdit] | None = Field(default=None, min_length=1, max_length=MAX_EDITS)
 
     @model_validator(mode="after")
@@ -89,16 +106,20 @@ def read(
     services: ServicesDep,
     caller: CallerDep,
     format_: Annotated[
-        str, Query(alias="format", max_length=50, description="karaoke or lrc.")
+        str, Query(alias="format", max_length=50, description=f"{', '.join(WRITTEN)}.")
     ] = "karaoke",
     version: Annotated[int | None, Query(ge=1, description="Default: the published one.")] = None,
+    if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Response:
-    """karaoke-json (the product's own format) or LRC, of the published version or a given one."""
-    if format_ not in FORMATS:
+    """karaoke-json (the product's own format) or what players read: LRC, enhanced LRC, ASS, WebVTT,
+    SRT, TTML and UltraStar TXT; of the published version or a given one.
+    """
+    wanted = WRITTEN.get(format_)
+    if wanted is None:
         raise Problem(
             Code.FORMAT_UNKNOWN,
-            f"Lyrics are offered as {' and '.join(FORMATS)}, not as '{format_}'.",
-            extra={"formats": list(FORMATS)},
+            f"Lyrics are offered as {', '.join(WRITTEN)}, not as '{format_}'.",
+            extra={"formats": list(WRITTEN)},
         )
     track = find_track(services, caller, track_id)
     if version is not None:
@@ -112,12 +133,16 @@ def read(
             Code.VERSION_NOT_PUBLISHED,
             f"Version {chosen.number} of track '{track_id}' has no times yet.",
         )
-    document = services.documents.karaoke(chosen.artifacts["karaoke"])
     headers = {"ETag": etag(chosen.number), "Cache-Control": "private, no-cache"}
-    if format_ == "lrc":
-        text = to_lrc(document, title=track.title, artist=track.artist)
-        return Response(text, media_type="text/plain; charset=utf-8", headers=headers)
-    return JSONResponse(document.model_dump(mode="json"), headers=headers)
+    if matches(if_none_match, chosen.number):
+        return Response(status_code=304, headers=headers)
+    document = services.documents.karaoke(chosen.artifacts["karaoke"])
+    text = wanted.write(document, About(track.title, track.artist), {})
+    headers["Content-Disposition"] = offered_as(f"{file_title(track)}{wanted.suffix}")
+    # every format is UTF-8; JSON and TTML say so themselves
+    plain = wanted.media_type.startswith("text/") or wanted.name == "srt"
+    charset = "; charset=utf-8" if plain else ""
+    return Response(text, media_type=wanted.media_type + charset, headers=headers)
 
 
 @router.patch(
@@ -135,6 +160,7 @@ def read(
         Code.EDIT_INVALID,
         Code.LYRICS_WITHOUT_WORDS,
         Code.LYRICS_TOO_LONG,
+        Code.LYRICS_UNREADABLE,
         Code.IDEMPOTENCY_IN_FLIGHT,
         Code.MALFORMED_JSON,
     ),
@@ -161,7 +187,7 @@ def edit(
             services,
             caller,
             track_id,
-            text=body.lyrics,
+            text=given(body.lyrics, body.lyrics_format, body.lyrics_times),
             edits=body.edits or (),
             if_match=if_match,
             align=reprocess == "auto",

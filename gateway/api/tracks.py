@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse
 
 from gateway.api import lyrics, versions
 from gateway.api.dependencies import ServicesDep, Wire, accepted_job, once
+from gateway.api.given import LYRICS_FORMAT, LYRICS_TIMES, LyricsFormat, LyricsTimes, given
 from gateway.api.job_views import JobView, job_snapshot, job_view
 from gateway.api.jobs import EVENT_STREAM, JobAccepted, LastEventId
 from gateway.api.media import Link, link
 from gateway.api.versions import VersionView, version_view
-from gateway.filenames import clean_filename
 from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
 from gateway.guard.preconditions import etag
@@ -27,7 +27,7 @@ from gateway.projection.reservations import Answer
 from gateway.projection.track import Track, Version
 from gateway.services import Services
 from gateway.streaming import Snapshot, stream
-from gateway.tracks import find_track, unfinished, unpublished
+from gateway.tracks import file_title, find_track, unfinished, unpublished
 from schemas.documents.karaoke import KaraokeDocument, Quality
 
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
@@ -50,6 +50,8 @@ class ImportRequest(Wire):
         description="One line a line; without lyrics they are recognised.",
         examples=["Twinkle, twinkle, little star\nHow I wonder what you are"],
     )
+    lyrics_format: LyricsFormat = LYRICS_FORMAT
+    lyrics_times: LyricsTimes = LYRICS_TIMES
     language: str | None = Field(default=None, pattern=LANGUAGE, examples=["en"])
     title: str | None = Field(default=None, max_length=300, examples=["The Star"])
     artist: str | None = Field(default=None, max_length=300, examples=["Jane Taylor"])
@@ -124,6 +126,7 @@ router.include_router(versions.router)
         Code.ASSET_NOT_FOUND,
         Code.LYRICS_WITHOUT_WORDS,
         Code.LYRICS_TOO_LONG,
+        Code.LYRICS_UNREADABLE,
         Code.CALLBACK_REFUSED,
         Code.IDEMPOTENCY_KEY_REUSED,
         Code.IDEMPOTENCY_IN_FLIGHT,
@@ -144,7 +147,7 @@ def start(
     def work(attempt: Attempt) -> Answer:
         wanted = Import(
             asset_id=body.asset_id,
-            lyrics=body.lyrics or "",
+            lyrics=given(body.lyrics, body.lyrics_format, body.lyrics_times),
             language=body.language or "",
             title=body.title or "",
             artist=body.artist or "",
@@ -214,7 +217,7 @@ def assets(track_id: str, services: ServicesDep, caller: CallerDep, response: Re
     track = find_track(services, caller, track_id)
     version = _published(services, track)
     response.headers.update(_NO_STORE | {"ETag": etag(version.number)})
-    title = _file_title(track)
+    title = file_title(track)
     return Assets(
         track_id=track_id,
         version=version.number,
@@ -255,7 +258,7 @@ def _ready(services: Services, caller: Caller, track_id: str) -> Response:
     if version is None:
         raise unpublished(services, track)
     document = services.documents.karaoke(version.artifacts["karaoke"])
-    title = _file_title(track)
+    title = file_title(track)
     minus = link(services, caller, version.artifacts["minus"], title)
     vocals = link(services, caller, version.artifacts["vocals"], title)
     pending = track.pending
@@ -305,7 +308,3 @@ def _snapshot(services: Services, track: Track) -> Snapshot:
     lasting = view.model_copy(update={"job": None}).model_dump_json()
     basis = lasting + (job_snapshot(job, job.updated_ms).basis if job else "")
     return Snapshot(event="track", data=view.wire(), basis=basis)
-
-
-def _file_title(track: Track) -> str:
-    return clean_filename(" - ".join(filter(None, (track.artist, track.title))) or track.track_id)

@@ -17,6 +17,14 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def matches(if_none_match: str | None, version: int) -> bool:
+    """True when ``If-None-Match`` names the version: the client has it (weak comparison)."""
+    if if_none_match is None:
+        return False
+    known = {tag for _, tag in _TAG.findall(if_none_match)}
+    return if_none_match.strip() == "*" or str(version) in known
+
+
 def require_match(if_match: str | None, newest: int, *, track_id: str) -> None:
     """Raise 428 or 412 unless ``If-Match`` names the newest version (drafts included) or is ``*``.
 

@@ -136,6 +136,11 @@ class Code(Enum):
         "Send the sung words, or no lyrics at all to have them recognised.",
     )
     LYRICS_TOO_LONG = (422, "The lyrics are too long", "Send the words of this one song.")
+    LYRICS_UNREADABLE = (
+        422,
+        "The lyrics are not written in their format",
+        "Correct what detail names, or send the words alone with lyricsFormat: text.",
+    )
     EDIT_INVALID = (422, "The edit does not fit the lyrics", "Correct the edits named in errors.")
     CALLBACK_REFUSED = (
         422,

@@ -98,7 +98,7 @@ class Band(Document):
         description="level against the middle of this song, less what balanced music has there"
     )
     swing_db: Measured = Field(
-        description="loud moments (95th percentile of 100 ms levels) over the mean level"
+        description="loud moments (95th percentile of 0.4 s windows) over the mean level"
     )
     correlation: Measured = Field(description="−1 to 1; null for mono files")
     width: Measured = Field(
@@ -192,7 +192,7 @@ class Pumping(Document):
 class Noise(Document):
     """What is left when the music pauses."""
 
-    floor_dbfs: Measured = Field(description="A quiet 400 ms: 1st percentile of non-silent windows")
+    floor_dbfs: Measured = Field(description="a quiet moment: 1st percentile of 100 ms windows that are not silent")
     snr_db: Measured = Field(description="RMS − floor")
     flatness: Measured = Field(description="of the quietest moments: 1 white noise, 0 tones")
 

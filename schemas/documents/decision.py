@@ -55,7 +55,7 @@ SETTINGS: Final[Mapping[ModuleName, type[Document]]] = {
 """What the parameters of a move must be. A move of an equaliser is one of its bands."""
 
 Comparison = Literal["above", "below", "is", "always"]
-Why = Literal["not met", "near", "not measured", "preset", "outweighed", "no effect"]
+Why = Literal["not met", "near", "not measured", "preset", "outweighed"]
 Parameters = Mapping[str, JsonValue]
 
 

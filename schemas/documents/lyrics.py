@@ -7,7 +7,8 @@ mean the same word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Annotated, Literal, Self
 
@@ -117,7 +118,18 @@ class LyricsDocument(Document):
         origin: Literal["given", "transcribed", "edited"] = "given",
     ) -> LyricsDocument:
         """Cut pasted lyrics into lines and words. Raises `NothingSung` and `TooManyWords`."""
-        lines = sung_lines(text)
+        return cls.from_lines(split_lyrics(text), language=language, origin=origin)
+
+    @classmethod
+    def from_lines(
+        cls,
+        lines: Sequence[TextLine],
+        *,
+        language: str = "",
+        origin: Literal["given", "transcribed", "edited"] = "given",
+    ) -> LyricsDocument:
+        """Lyrics of lines that are cut already. Raises `NothingSung` and `TooManyWords`."""
+        _check_sung(lines)
         singers, singer_of = _singers(lines, ())
         ids = _Ids((), ())
         return cls(
@@ -150,13 +162,16 @@ class LyricsDocument(Document):
 
         Raises `NothingSung` and `TooManyWords`.
         """
-        new_lines = sung_lines(text)
+        return self.with_lines(split_lyrics(text))
+
+    def with_lines(self, new_lines: Sequence[TextLine]) -> LyricsDocument:
+        """`with_text` for lines that are cut already: one line each, in their order."""
+        _check_sung(new_lines)
         named = any(line.singer is not None for line in new_lines)
         singers, singer_of = _singers(new_lines, self.singers) if named else (self.singers, {})
         ids = _Ids((line.id for line in self.lines), (word.id for word in self.words()))
         lines: list[LyricsLine] = []
-        for old, new in _matched(self.lines, new_lines):
-            words = _carried(old.words if old else (), new.words, ids)
+        for old, new, words in _continued(self.lines, new_lines, ids):
             singer = singer_of[new.singer] if named else (old or self.lines[0]).singer
             lines.append(LyricsLine(id=old.id if old else ids.line(), singer=singer, words=words))
         return self.model_copy(
@@ -176,9 +191,8 @@ class TooManyWords(ValueError):
     code = "lyrics_too_long"
 
 
-def sung_lines(text: str) -> list[TextLine]:
-    """The lines of a text that is fit to be lyrics. Raises `NothingSung` and `TooManyWords`."""
-    lines = split_lyrics(text)
+def _check_sung(lines: Sequence[TextLine]) -> None:
+    """Raise `NothingSung` and `TooManyWords` for what is not fit to be lyrics."""
     if not any(is_sung(word) for line in lines for word, _ in line.words):
         raise NothingSung(
             "the lyrics hold no word that could be sung (only marks or emoji); paste the words,"
@@ -187,7 +201,6 @@ def sung_lines(text: str) -> list[TextLine]:
     count = sum(len(line.words) for line in lines)
     if count > MAX_WORDS:
         raise TooManyWords(f"the lyrics hold {count} words, more than the {MAX_WORDS} of any song")
-    return lines
 
 
 class _Ids:
@@ -219,19 +232,56 @@ def _singers(
     return tuple(Singer(id=id_, name=name) for name, id_ in id_of.items()), ids
 
 
-def _matched(
-    old: tuple[LyricsLine, ...], new: list[TextLine]
-) -> Iterator[tuple[LyricsLine | None, TextLine]]:
-    """Pair each new line with the old one it continues; equal lines first, then by position."""
+_Continued = tuple[LyricsLine | None, TextLine, tuple[LyricsWord, ...]]
+
+
+def _continued(
+    old: Sequence[LyricsLine], new: Sequence[TextLine], ids: _Ids
+) -> Iterator[_Continued]:
+    """Each new line with the old one it continues and its words.
+
+    Equal lines first. Between them, as many lines as before continue one another in place; where
+    lines were split, merged or added, words are followed across line ends.
+    """
     matcher = SequenceMatcher(
         a=[line.text.casefold() for line in old],
         b=["".join(word + sep for word, sep in line.words).casefold() for line in new],
         autojunk=False,
     )
-    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
-        for index, line in enumerate(new[b0:b1]):
-            continued = tag != "insert" and a0 + index < a1
-            yield (old[a0 + index] if continued else None), line
+    for _, a0, a1, b0, b1 in matcher.get_opcodes():
+        before, after = old[a0:a1], new[b0:b1]
+        count = sum(len(line.words) for line in before) * sum(len(line.words) for line in after)
+        if len(before) == len(after) or not before or count > _MAX_COMPARED:
+            for index, line in enumerate(after):
+                kept = before[index] if index < len(before) else None
+                yield kept, line, _carried(kept.words if kept else (), line.words, ids)
+        else:
+            yield from _recut(before, after, ids)
+
+
+_MAX_COMPARED = 250_000
+"""Old words times new words of lines that are compared as one stretch: 500 by 500, which takes
+0.1 s at worst (one word repeated); longer stretches are compared line by line."""
+
+
+def _recut(old: Sequence[LyricsLine], new: Sequence[TextLine], ids: _Ids) -> Iterator[_Continued]:
+    """Lines cut anew: each continues the old line that most of its words come from."""
+    words = _carried(
+        tuple(word for line in old for word in line.words),
+        tuple(word for line in new for word in line.words),
+        ids,
+    )
+    home = {word.id: at for at, line in enumerate(old) for word in line.words}
+    taken: set[int] = set()
+    first = 0
+    for line in new:
+        own = words[first : first + len(line.words)]
+        first += len(line.words)
+        votes = Counter(home[word.id] for word in own if word.id in home)
+        best = next((at for at, _ in votes.most_common() if at not in taken), None)
+        if best is not None:
+            taken.add(best)
+        yield (None if best is None else old[best]), line, own
 
 
 def _carried(

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from schemas.documents.formats.cues import About
+from schemas.documents.formats.lrc import to_lrc
 from schemas.documents.karaoke import (
     Flag,
     Gap,
@@ -17,7 +19,6 @@ from schemas.documents.karaoke import (
     Word,
     find_gaps,
 )
-from schemas.documents.lrc import to_lrc
 from schemas.documents.lyrics import Singer
 
 
@@ -95,7 +96,7 @@ def test_lrc_has_tags_and_a_line_each() -> None:
         language="en",
     )
     document = KaraokeDocument.stamp(content, track_id="trk_1", version=1, parent=None)
-    assert to_lrc(document, title="A [live]\nsong") == (
+    assert to_lrc(document, About(title="A [live]\nsong")) == (
         "[ti:A [live) song]\n[la:en]\n[length:1:00]\n"
         "[00:01.00]word2\n[00:59.23]word1\n[00:59.23]word3\n"
     )
