@@ -5,18 +5,24 @@ from __future__ import annotations
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topics.process import process_name
 from topics.settings import BusSettings
 
+Choice = Literal["auto", "light", "full"]
+"""``full`` needs models; ``light`` needs none; ``auto`` is full where that can be loaded."""
+
 
 class StageSettings(BaseSettings):
     """What every stage is told. The bus has settings of its own, read from the same places."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     bus: BusSettings = Field(default_factory=BusSettings)
 
@@ -25,6 +31,34 @@ class StageSettings(BaseSettings):
     )
     min_song_seconds: PositiveFloat = Field(
         default=2.0, description="Shortest song that is accepted."
+    )
+
+    separation_backend: Choice = Field(
+        default="auto",
+        description="light needs no model; full is Demucs; auto is full where the models are "
+        "installed and can be loaded.",
+    )
+    demucs_model: str = Field(
+        default="htdemucs",
+        description="Demucs model of the full separation: htdemucs, htdemucs_ft, any name or "
+        "signature that its hub or DEMUCS_REPO has.",
+    )
+    demucs_repo: Path | None = Field(
+        default=None,
+        description="Folder of Demucs models (.yaml, .th) to use instead of the hub. Its files "
+        "are unpickled: trusted folders only.",
+    )
+    demucs_window_seconds: PositiveFloat | None = Field(
+        default=None,
+        description="Window of the full separation, when its memory has to be smaller than the "
+        "model's own window needs.",
+    )
+    use_gpu: bool = Field(
+        default=True, description="Compute the full backends on a GPU where there is one."
+    )
+    model_threads: NonNegativeInt = Field(
+        default=0,
+        description="Threads that a full backend computes with on the CPU; 0 for every core.",
     )
 
     slots: dict[str, PositiveInt] = Field(

@@ -46,6 +46,9 @@ class LightSeparator:
 
     name = "light"
     model = "repet-sim-centre-mwf/1"
+    hash = ""
+    device = "cpu"
+    fallback = ""
 
     def separate(self, mix: Audio, progress: Progress) -> Stems:
         """Separate a mono or stereo mix of any rate from 8 kHz; see ``Separator``."""

@@ -33,6 +33,21 @@ class Separator(Protocol):
         """The model and its revision; part of a result's identity."""
         ...
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the model's weights in hex; empty where it has none."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu`` or ``cuda``."""
+        ...
+
+    @property
+    def fallback(self) -> str:
+        """What it had to give up to go on, in words; empty while that is nothing."""
+        ...
+
     def separate(self, mix: Audio, progress: Progress) -> Stems:
         """Separate a mono or stereo mix; both stems keep its rate, channels and length.
 

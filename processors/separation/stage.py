@@ -6,16 +6,19 @@ decoded, or is not what the client promised, is refused here by name.
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from processors.audio.decoding import decode
 from processors.audio.encoding import shared_gain, write_flac
 from processors.audio.samples import Audio
 from processors.audio.undecodable import Undecodable
+from processors.choices import choose, device, loading
 from processors.karaoke import required
 from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
 from processors.separation.separator import Separator
+from processors.settings import Choice, StageSettings
 from schemas.events import Backend, ImportRequested, ReprocessRequested, Separated
 from schemas.work import extend
 
@@ -30,7 +33,7 @@ def is_my_turn(event: ImportRequested | ReprocessRequested) -> bool:
 
 @stage(
     name="separation",
-    revision=1,
+    revision=2,
     consumes=(ImportRequested, ReprocessRequested),
     produces=(Separated,),
     accepts=is_my_turn,
@@ -40,9 +43,12 @@ def is_my_turn(event: ImportRequested | ReprocessRequested) -> bool:
 def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separated:
     """Take the song of the job apart."""
     work = event.work
-    song = task.fetch(required(work, "source"))
-    separator = _separator()
-    backend = Backend(name=separator.name, model=separator.model, device="cpu")
+    with loading(partial(_separator, task.settings)) as loaded:
+        song = task.fetch(required(work, "source"))
+        separator = loaded()
+    backend = Backend(
+        name=separator.name, model=separator.model, hash=separator.hash, device=separator.device
+    )
 
     def separate(folder: Path) -> Made:
         mix = _decoded(song.path, task)
@@ -55,11 +61,20 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
             path = folder / f"{name}.flac"
             write_flac(path, sound, gain=gain)
             files.append(MadeFile(name, path, "audio/flac"))
-        return Made(files=tuple(files), facts={"durationMs": round(1000 * mix.seconds)})
+        return Made(
+            files=tuple(files),
+            facts={
+                "durationMs": round(1000 * mix.seconds),
+                "device": separator.device,
+                "fallback": separator.fallback,
+            },
+        )
 
     result = task.result(
         inputs=[song.sha256], backend=backend, parameters={"rate": RATE_HZ}, make=separate
     )
+    # The memory of a GPU may have run out on the way.
+    backend = replace(backend, device=str(result.facts["device"]))
     return Separated(
         work=extend(
             work,
@@ -87,9 +102,39 @@ def _decoded(path: Path, task: Task) -> Audio:
         raise Reject(refusal.code, refusal.message) from refusal
 
 
+def _separator(settings: StageSettings) -> Separator:
+    return _chosen(
+        settings.separation_backend,
+        settings.demucs_model,
+        settings.demucs_repo,
+        settings.demucs_window_seconds,
+        settings.use_gpu,
+        settings.model_threads,
+    )
+
+
 @cache
-def _separator() -> Separator:
+def _chosen(
+    choice: Choice,
+    model: str,
+    repo: Path | None,
+    window_s: float | None,
+    use_gpu: bool,
+    threads: int,
+) -> Separator:
     """Held by the child process from one song to the next."""
+
+    def full() -> Separator:
+        from processors.separation.full import DemucsSeparator
+
+        return DemucsSeparator(
+            model, repo=repo, device=partial(device, use_gpu, threads), window_s=window_s
+        )
+
+    return choose("separation", choice, light=_light, full=full)
+
+
+def _light() -> Separator:
     from processors.separation.light import LightSeparator
 
     return LightSeparator()
