@@ -67,7 +67,7 @@ def magnitude(sections: Curve, frequencies_hz: Curve, rate: int) -> Curve:
 
 def bins_hz(grid: int, rate: int) -> Curve:
     """The frequencies at which a curve for `linear_phase` or `minimum_phase` is given."""
-    return np.fft.rfftfreq(2 * grid, 1 / rate)
+    return np.asarray(np.fft.rfftfreq(2 * grid, 1 / rate), np.float64)
 
 
 def linear_phase(magnitudes: Curve, grid: int) -> Curve:
