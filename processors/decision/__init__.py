@@ -1,0 +1,1 @@
+"""Mastering decisions: rules as data over measurements, their words, and what they promise."""
