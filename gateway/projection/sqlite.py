@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +12,9 @@ from gateway.projection.cells import Document, Key, Kind, canonical, from_json, 
 from gateway.projection.cursors import pack, unpack
 from gateway.projection.job import Job, JobState, job_of, outline_of
 from gateway.projection.sqlite_file import SqliteFile
-from gateway.projection.store import Applied, Changed, Page
+from gateway.projection.store import Applied, Page
 from gateway.projection.track import Track, track_of
+from gateway.projection.waiting import Waiting
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -26,14 +25,12 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (tenant, created_ms, id);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (tenant, state, created_ms, id);
-CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (sequence);
 CREATE TABLE IF NOT EXISTS tracks (
     tenant TEXT NOT NULL, id TEXT NOT NULL, created_ms INTEGER NOT NULL,
     sequence INTEGER NOT NULL, cells TEXT NOT NULL,
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX IF NOT EXISTS tracks_by_age ON tracks (tenant, created_ms, id);
-CREATE INDEX IF NOT EXISTS tracks_by_change ON tracks (sequence);
 CREATE TABLE IF NOT EXISTS clock (sequence INTEGER NOT NULL);
 INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);
 """
@@ -66,8 +63,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
-        self._changed = threading.Condition()
-        self._closed = False
+        self._waiting = Waiting(_LOOK_S)
 
     def apply(self, changes: Iterable[Document]) -> Sequence[Applied]:
         """Merge changes into their documents, all of them in one transaction."""
@@ -87,8 +83,7 @@ class SqliteStore:
                 for sequence, (before, after) in enumerate(merged, start=first)
             ]
             _put(db, applied)
-        with self._changed:
-            self._changed.notify_all()
+        self._waiting.wake()
         return applied
 
     def job(self, tenant: str, job_id: str) -> Job | None:
@@ -140,31 +135,9 @@ class SqliteStore:
         with self._file.read() as db:
             return int(db.execute("SELECT sequence FROM clock").fetchone()[0])
 
-    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Changed]:
-        """Documents changed behind ``after``, in order."""
-        with self._file.read() as db:
-            rows = db.execute(
-                "SELECT sequence, 'job', tenant, id, track_id FROM jobs WHERE sequence > :after"
-                " UNION ALL"
-                " SELECT sequence, 'track', tenant, id, id FROM tracks WHERE sequence > :after"
-                " ORDER BY sequence LIMIT :limit",
-                {"after": after, "limit": limit},
-            ).fetchall()
-        return [
-            Changed(number, Key(kind, tenant, document), track)
-            for number, kind, tenant, document, track in rows
-        ]
-
     def wait(self, after: int, timeout_s: float) -> int:
         """Block until something changed behind ``after`` or the time is over."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            # Looking and waiting under one lock: an `apply` in between cannot be missed.
-            while (now := self.sequence()) <= after:
-                left = deadline - time.monotonic()
-                if left <= 0 or self._woken_to_close(min(left, _LOOK_S)):
-                    break
-        return now
+        return self._waiting.until(self.sequence, after, timeout_s)
 
     def clear(self) -> None:
         """Remove every document."""
@@ -189,15 +162,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file; `wait` returns."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._waiting.close()
         self._file.close()
-
-    def _woken_to_close(self, timeout_s: float) -> bool:
-        if not self._closed:
-            self._changed.wait(timeout_s)
-        return self._closed
 
     def _document(self, key: Key) -> Document | None:
         with self._file.read() as db:

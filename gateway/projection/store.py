@@ -50,15 +50,6 @@ class Applied:
     after: Document
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The newest change of a document. A job names its track, so that a stream can follow both."""
-
-    sequence: int
-    key: Key
-    track_id: str
-
-
 class ProjectionStore(Protocol):
     """Documents by key. Safe to share between threads; processes may open the same store."""
 
@@ -102,9 +93,6 @@ class ProjectionStore(Protocol):
 
     def sequence(self) -> int:
         """The sequence of the newest change in this store; 0 when it is empty. Never falls."""
-
-    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Changed]:
-        """Documents changed behind sequence ``after``, in order; each once, with its newest."""
 
     def wait(self, after: int, timeout_s: float) -> int:
         """Block until something changed behind ``after`` (by any process) or the time is over;

@@ -10,7 +10,6 @@ jobs_by_day,      tenant, day of creation        where to find a document; newes
 tracks_by_day                                    has an SAI index. Truth is the document alone
 days              kind, tenant                   a day on which something was created
 clock             one                            how many changes there were; a counter
-changes           4096 numbers                   a changed document; TTL
 uploads           tenant, id                     an upload; TTL; SAI indexes find the expired ones
 assets            tenant, id                     an asset
 versions          tenant, track                  a holder's number; the last one is static
@@ -35,12 +34,12 @@ from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.store import StoreError
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of the tables."""
 
 TIMEOUT_S = 60.0  # changes of the schema and truncations wait for every node
 
-PROJECTION = ("jobs", "tracks", "jobs_by_day", "tracks_by_day", "days", "changes")
+PROJECTION = ("jobs", "tracks", "jobs_by_day", "tracks_by_day", "days")
 """What the events determine: emptied before a rebuild. The clock goes on."""
 
 _META = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)"
@@ -73,12 +72,7 @@ CREATE TABLE IF NOT EXISTS days (
 ) WITH CLUSTERING ORDER BY (day DESC)
 """,
     "CREATE TABLE IF NOT EXISTS clock (id int PRIMARY KEY, sequence counter)",
-    """
-CREATE TABLE IF NOT EXISTS changes (
-    bucket bigint, sequence bigint, kind text, tenant text, id text, track_id text,
-    PRIMARY KEY (bucket, sequence, kind, tenant, id)
-)
-""",
+    "DROP TABLE IF EXISTS changes",  # of version 1 (see `clock` for why there is none)
     """
 CREATE TABLE IF NOT EXISTS uploads (
     tenant text, id text, state text, expires_ms bigint, body text, PRIMARY KEY ((tenant, id))

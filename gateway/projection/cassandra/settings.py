@@ -69,12 +69,6 @@ class CassandraSettings(BaseSettings):
     cassandra_concurrency: int = Field(
         default=200, ge=1, le=2048, description="Statements of one batch of events at once."
     )
-    cassandra_changes_ttl_seconds: int = Field(
-        default=3600,
-        ge=60,
-        le=_TWENTY_YEARS_S,
-        description="How long the list of changed jobs and tracks is kept.",
-    )
     cassandra_idempotency_ttl_seconds: int = Field(
         default=172_800,
         ge=120,

@@ -8,22 +8,21 @@ decide.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from gateway.projection.cassandra import listing, schema
 from gateway.projection.cassandra.cell_texts import to_cell, to_text
-from gateway.projection.cassandra.change_feed import ChangeFeed
+from gateway.projection.cassandra.clock import Clock
 from gateway.projection.cassandra.session import CassandraSession, Statement
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.cells import Cell, Document, Key, Kind, canonical, join, merge
 from gateway.projection.cursors import pack, unpack
 from gateway.projection.job import Job, JobState, job_of
-from gateway.projection.store import Applied, Changed, Page, StoreError
+from gateway.projection.store import Applied, Page, StoreError
 from gateway.projection.track import Track, track_of
+from gateway.projection.waiting import Waiting
 
 _CELLS = {
     kind: f"SELECT cells, WRITETIME(cells) FROM {kind}s WHERE tenant = ? AND id = ?"  # noqa: S608
@@ -55,13 +54,11 @@ class CassandraStore:
         """Open, making what is missing. Raises `StoreError`."""
         self._session = CassandraSession(settings)
         try:
-            self._feed = ChangeFeed(self._session, ttl_s=settings.cassandra_changes_ttl_seconds)
+            self._clock = Clock(self._session)
         except BaseException:
             self._session.close()
             raise
-        self._changed = threading.Condition()
-        self._newest = 0
-        self._closed = False
+        self._waiting = Waiting(_LOOK_S)
         # Documents of failed batches as they were before: some of their cells may be there, and
         # nobody was told. The next try writes and tells all of it again.
         self._untold: dict[Key, Document | None] = {}
@@ -92,9 +89,7 @@ class CassandraStore:
             raise
         for _, after in grown:
             self._untold.pop(after.key, None)
-        with self._changed:
-            self._newest = max(self._newest, first + len(grown) - 1)
-            self._changed.notify_all()
+        self._waiting.wake()
         return [
             Applied(after.key, sequence, before, after)
             for sequence, (before, after) in enumerate(grown, start=first)
@@ -145,30 +140,11 @@ class CassandraStore:
 
     def sequence(self) -> int:
         """The sequence of the newest change."""
-        return max(self._feed.now(), self._newest)
-
-    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Changed]:
-        """Documents changed behind ``after``, in order, as far back as the list of them is kept.
-
-        What another process was writing at the same time may be missed (see `change_feed`).
-        """
-        return self._feed.behind(after, limit)
+        return self._clock.now()
 
     def wait(self, after: int, timeout_s: float) -> int:
         """Block until something changed behind ``after`` or the time is over."""
-        deadline = time.monotonic() + timeout_s
-        now = -1
-        while True:
-            try:
-                now = max(now, self.sequence())
-            except StoreError:
-                if not self._closed:
-                    raise
-            with self._changed:
-                now = max(now, self._newest)
-                left = deadline - time.monotonic()
-                if now > after or left <= 0 or self._woken_to_close(min(left, _LOOK_S)):
-                    return now
+        return self._waiting.until(self.sequence, after, timeout_s)
 
     def clear(self) -> None:
         """Remove every document."""
@@ -197,15 +173,8 @@ class CassandraStore:
 
     def close(self) -> None:
         """Let go of every connection; `wait` returns."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._waiting.close()
         self._session.close()
-
-    def _woken_to_close(self, timeout_s: float) -> bool:
-        if not self._closed:
-            self._changed.wait(timeout_s)
-        return self._closed
 
     def _document(self, key: Key) -> Document | None:
         return self._read([key])[key]
@@ -231,7 +200,7 @@ class CassandraStore:
             "write documents", (self._cells(before, after) for before, after in grown)
         )
         self._session.execute_all("list documents", places.gone)
-        return self._feed.tell([(after.key, _track_id(after)) for _, after in grown])
+        return self._clock.tell(len(grown))
 
     def _cells(self, before: Document | None, after: Document) -> Statement:
         kind, tenant, document_id = after.key
@@ -291,11 +260,3 @@ def _document(key: Key, texts: Mapping[str, str], orders: Sequence[int]) -> Docu
         for (name, text), order in zip(texts.items(), orders, strict=True)
     }
     return Document(key, cells)
-
-
-def _track_id(document: Document) -> str:
-    """The track of a job, and a track's own id."""
-    if document.key.kind == "track":
-        return document.key.id
-    track = document.cells.get("track")
-    return "" if track is None else str(track.value)

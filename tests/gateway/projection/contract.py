@@ -91,7 +91,6 @@ class ProjectionStoreContract:
         counted = store.sequence()
         store.clear()
         assert store.job(TENANT, "job_1") is None
-        assert not store.changes(0)
         assert store.sequence() >= counted
         apply_now(store, published().envelopes)
         assert store.sequence() > counted
@@ -162,20 +161,6 @@ class ProjectionStoreContract:
             store.jobs(TENANT, cursor=cursor)
         with pytest.raises(BadCursor):
             store.tracks(TENANT, cursor=cursor)
-
-    def test_names_each_changed_document_once_with_its_newest_change(
-        self, store: ProjectionStore
-    ) -> None:
-        history = published()
-        for envelope in history.envelopes:
-            apply_now(store, [envelope])
-        changes = store.changes(0)
-        assert [c.key.kind for c in changes] == ["job", "track"]
-        assert changes[0].sequence < changes[1].sequence == store.sequence()
-        assert {c.track_id for c in changes} == {"trk_1"}
-        assert [c.key for c in store.changes(changes[0].sequence)] == [changes[1].key]
-        assert [c.key for c in store.changes(0, limit=1)] == [changes[0].key]
-        assert not store.changes(store.sequence())
 
     def test_wait_returns_at_a_change(self, store: ProjectionStore) -> None:
         after = store.sequence()
