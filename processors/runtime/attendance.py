@@ -20,7 +20,7 @@ from processors.runtime.declaration import Stage
 from processors.runtime.endings import Input
 from processors.runtime.lanes import Hand
 from processors.runtime.outcomes import Crashed, Outcome, Overdue
-from processors.runtime.progress import Course, first_sequence
+from processors.runtime.progress import course_of
 from processors.runtime.scratch import Scratch
 from processors.runtime.slots import Ended, Heard, Slot, outcome_of, outcome_of_end
 from processors.settings import StageSettings
@@ -67,23 +67,11 @@ class Attendance:
 
     def begin(self, slot: Slot, tp: TopicPartition, work: Input, span: str) -> Hand:
         """Begin a try."""
-        now_s = self._clock.monotonic_s()
         hand = Hand(
             tp=tp,
             work=work,
             slot=slot,
-            course=Course(
-                job=work.job,
-                stage=self._stage.name,
-                try_number=work.turn.try_number,
-                worker=self._settings.worker_name,
-                sla=self._stage.sla,
-                # 0 until the step says more: what hangs before it knows is found out soonest.
-                length_s=work.job.length_s if work.job else 0.0,
-                began_s=now_s,
-                sequence=first_sequence(work.record.timestamp_ms, self._clock.wall_ms()),
-                heartbeat_s=self._settings.heartbeat_seconds,
-            ),
+            course=course_of(self._stage, self._settings, self._clock, work),
             span=span,
             folder=self._scratch.make(self._stage.name),
         )

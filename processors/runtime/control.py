@@ -10,7 +10,7 @@ from schemas.events import Event, JobCanceled, JobRetried
 from topics import logs
 from topics.catalog import CONTROL
 from topics.codec import Codec, Poison
-from topics.log import Log, LogError
+from topics.log import Log, LogError, Record
 
 _POLL_S = 1.0
 _AGAIN_S = 1.0  # after the log failed
@@ -100,18 +100,27 @@ class Control:
                 self._over.wait(_AGAIN_S)
                 continue
             for record in records:
-                try:
-                    self._verdicts.add(self._codec.decode(record).event)
-                except Poison as error:
-                    _log.error(
-                        "a control record is no event and is left out",
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                        error=str(error),
-                    )
+                self._read(record)
             if records:
                 self._wake()
+
+    def _read(self, record: Record) -> None:
+        while not self._over.is_set():
+            try:
+                self._verdicts.add(self._codec.decode(record).event)
+            except Poison as error:
+                _log.error(
+                    "a control record is no event and is left out",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    error=str(error),
+                )
+            except LogError as error:
+                _log.error("control records wait for the schema registry", error=str(error))
+                self._over.wait(_AGAIN_S)
+                continue
+            return
 
     def _wake(self) -> None:
         for wake in self._listeners:

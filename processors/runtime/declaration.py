@@ -56,6 +56,9 @@ class Stage:
     uses: Uses = "cpu"
     slots: int = 1
     """Tries at once in one worker, each in a process of its own."""
+    batch: int = 0
+    """Events handled at once by the worker itself and committed together; 0: none, every try has a
+    process."""
 
     def __call__(self, event: Event, task: Task) -> tuple[Event, ...]:
         """Run the handler; its events, checked against the declaration. Raises `TypeError`."""
@@ -87,14 +90,25 @@ def stage(
     retry: RetryPolicy | None = None,
     uses: Uses = "cpu",
     slots: int = 1,
+    batch: int = 0,
 ) -> Callable[[Handler], Stage]:
     """Declare a module-level function ``(event, task) -> event`` as a stage.
 
     ``accepts`` is a pure function of the event; where it is false the offset moves on and nothing
     else happens.
+
+    ``batch`` is for handlers that only compute, in microseconds: the worker runs up to that many
+    of them itself and commits them in one transaction; each still ends for itself. Such a handler
+    has neither store nor scratch folder, and nothing stops it half-way: what reads media, waits
+    for anybody or may take long stays in a process of its own.
     """
     if revision < 1 or slots < 1:
         raise ValueError(f"stage '{name}': revision and slots are counted from 1")
+    if batch < 0 or (batch and (uses == "gpu" or slots > 1)):
+        raise ValueError(
+            f"stage '{name}': batch counts events that the worker handles by itself, so there is "
+            "no GPU and there are no slots; leave one of them out"
+        )
     if not consumes:
         raise ValueError(f"stage '{name}' consumes nothing, so it would never run")
 
@@ -110,6 +124,7 @@ def stage(
             retry=retry or RetryPolicy(),
             uses=uses,
             slots=slots,
+            batch=batch,
         )
 
     return declare

@@ -15,7 +15,10 @@ from processors.runtime.records import Origin, Turn
 from processors.runtime.retry import GiveUp, decide
 from schemas.events import Event, JobFailed, StepFailed, StepProgressed
 from topics.codec import Codec, Envelope, Poison
-from topics.log import Outgoing, Record, TopicPartition
+from topics.log import LogError, Outgoing, Record, TopicPartition
+
+WRITTEN = (StepProgressed.topic, StepFailed.topic, JobFailed.topic)
+"""What every stage writes besides the events that it declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,14 @@ class Settled:
 
 
 def read(record: Record, codec: Codec) -> Input:
-    """Decode a record of an input or retry topic. Raises `Poison`."""
+    """Decode a record of an input or retry topic.
+
+    Raises `Poison`, and `LogError` when the registry cannot say in which schema it is written.
+    """
     turn = records.turn_of(record)
     try:
         envelope = codec.decode(record, codec.in_catalog(turn.origin.topic))
-    except Poison:
+    except (Poison, LogError):
         raise
     except Exception as error:  # whatever bytes lead a decoder to is about the bytes
         raise Poison(f"the record cannot be read: {error!r}") from error

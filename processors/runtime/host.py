@@ -61,7 +61,8 @@ class Host:
         self._clock = clock or Clock()
         self._own_log = log is None
         self._log = log or settings.bus.open_log()
-        self._codec = settings.bus.codec()
+        # No patience: who polls a log waits for no registry; the worker comes back to the record.
+        self._codec = settings.bus.codec(patience_s=0.0)
         self._over = threading.Event()
         self._workers: dict[str, Worker] = {}
         self._control: Control | None = None
@@ -111,6 +112,7 @@ class Host:
         if self._scratch is not None:
             self._scratch.close()
             self._scratch = None
+        self._codec.close()
         if self._own_log:
             self._log.close()
 

@@ -55,10 +55,13 @@ class Lanes:
         self._paused: frozenset[TopicPartition] = frozenset()
         self._lost: dict[TopicPartition, int] = {}
 
-    def take(self, records: Iterable[Record], owned: Collection[TopicPartition]) -> None:
-        """Put records into their lanes."""
+    def take(self, records: Iterable[Record], consumer: Consumer) -> None:
+        """Put records into their lanes; behind a fenced commit those before them come first."""
+        lost = frozenset(self._lost)
+        self._rewind(consumer)
+        wanted = consumer.assignment() - lost
         for record in records:
-            if record.tp in owned:
+            if record.tp in wanted:
                 self._lanes.setdefault(record.tp, Lane(record.tp)).records.append(record)
 
     def holding(self, hand: Hand) -> Lane | None:
@@ -96,8 +99,9 @@ class Lanes:
         if lane is not None and lane.hand is not None:
             lane.hand.orphan = True
 
-    def rewind(self, consumer: Consumer) -> None:
-        """Read fenced-off records again where the partition stayed with us after all."""
+    def _rewind(self, consumer: Consumer) -> None:
+        """Read fenced-off records again where the partition stayed with us after all. That is known
+        only behind a poll, whose records of that partition are too new."""
         for tp, offset in self._lost.items():
             if tp in consumer.assignment():
                 self._drop(tp)

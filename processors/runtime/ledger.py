@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from processors.runtime import metrics
@@ -38,6 +39,12 @@ class Ledger:
     def settled(self) -> bool:
         """Whether there is something to commit."""
         return bool(self._open or self._in_doubt)
+
+    @property
+    def full(self) -> bool:
+        """Whether more is settled than one transaction takes: the log is in trouble, and what is
+        done now would only wait in memory."""
+        return len(self._open) + len(self._in_doubt) >= _BATCH
 
     def wait_s(self) -> float:
         """Seconds until the next attempt to commit is due."""
@@ -108,9 +115,8 @@ class Ledger:
             parts = [[one for one in batch if one.tp == tp] for tp in partitions]
             return [refused for part in parts for refused in self._write(consumer, part)]
         metrics.COMMITS.labels(self._stage, "committed").inc()
-        for one in batch:
-            if one.ending:
-                metrics.ENDINGS.labels(self._stage, one.ending).inc()
+        for ending, count in Counter(one.ending for one in batch if one.ending).items():
+            metrics.ENDINGS.labels(self._stage, ending).inc(count)
         return []
 
     def _transact(self, consumer: Consumer, batch: Sequence[Settled]) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from processors.runtime.clock import Clock
 from processors.runtime.conversation import Progress
-from processors.runtime.declaration import Sla
+from processors.runtime.declaration import Sla, Stage
+from processors.runtime.endings import Input
 from processors.runtime.jobs import Job
+from processors.settings import StageSettings
 from schemas.events import StepProgressed
 
 _OFTEN_S = 1.0  # people read no faster, and every sign is a record
+
+_UNSEEN_S = 0.1
+"""A try that is over by then says only that it is done, in the transaction of its outputs: nobody
+sees it at work, and a record of its own for that costs a cheap stage more than its work."""
 
 
 @dataclass(slots=True)
@@ -77,11 +84,13 @@ class Course:
 
     def due_at(self) -> float:
         """When `due` will have something to say."""
+        if self._said_s == float("-inf"):
+            return self.began_s + _UNSEEN_S
         return self._said_s + (_OFTEN_S if self._news else self.heartbeat_s)
 
     def due(self, now_s: float) -> StepProgressed | None:
-        """The sign to give now: at first that it started, then progress at most once a second,
-        else a heartbeat."""
+        """The sign to give now: at first that it started, once it has been at work for a moment,
+        then progress at most once a second, else a heartbeat."""
         if now_s < self.due_at():
             return None
         if self._said_s == float("-inf"):
@@ -110,6 +119,22 @@ class Course:
             hard_seconds=self.hard_s,
             worker=self.worker,
         )
+
+
+def course_of(stage: Stage, settings: StageSettings, clock: Clock, work: Input) -> Course:
+    """The course of a try that begins now."""
+    return Course(
+        job=work.job,
+        stage=stage.name,
+        try_number=work.turn.try_number,
+        worker=settings.worker_name,
+        sla=stage.sla,
+        # 0 until the step says more: what hangs before it knows is found out soonest.
+        length_s=work.job.length_s if work.job else 0.0,
+        began_s=clock.monotonic_s(),
+        sequence=first_sequence(work.record.timestamp_ms, clock.wall_ms()),
+        heartbeat_s=settings.heartbeat_seconds,
+    )
 
 
 def first_sequence(record_ms: int, now_ms: int) -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from processors.runtime.clock import Clock
 from processors.runtime.conversation import Progress, Sign, Sized, Waiting
@@ -20,6 +21,8 @@ from processors.settings import StageSettings
 from schemas.events import Artifact, Backend
 from topics import logs
 from topics.artifacts.protocol import ArtifactCorrupt, ArtifactMissing, ArtifactStore
+
+T = TypeVar("T")
 
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -45,36 +48,47 @@ class Task:
         stage: Stage,
         job: Job | None,
         settings: StageSettings,
-        store: ArtifactStore,
-        folder: Path,
+        store: ArtifactStore | None,
+        folder: Path | None,
         tell: Callable[[Sign], None],
         try_number: int = 1,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """Without ``store`` and ``folder`` for the handlers of a batch."""
         clock = clock or Clock()
         self.stage = stage
         self.job = job
         self.settings = settings
-        self.folder = folder
-        """Scratch, this try's own; removed behind it."""
         self.try_number = try_number
         """From 1."""
         self.log = logs.get(f"processors.{stage.name}")
         """Logger with job and trace bound to it."""
-        self._store = store
+        self._stored = store
+        self._folder = folder
         self._tell = tell
         self._now = clock.monotonic_s
         self._began = self._now()
         self._fetched = 0
         self._share = 0.0
-        self._results = Results(
-            store,
-            holder=lambda: Holder.this_process(secrets.token_hex(8)),
-            lease_s=settings.lease_seconds,
-            monotonic_s=clock.monotonic_s,
-            sleep=sleep,
-        )
+        self._sleep = sleep
+
+    @property
+    def folder(self) -> Path:
+        """Scratch, this try's own; removed behind it."""
+        return self._own(self._folder)
+
+    @property
+    def _store(self) -> ArtifactStore:
+        return self._own(self._stored)
+
+    def _own(self, part: T | None) -> T:
+        if part is None:
+            raise TypeError(
+                f"{self.stage.name}: a stage that is declared with batch= has neither artifacts "
+                "nor scratch files; leave batch= out, and its tries run in a process of their own"
+            )
+        return part
 
     def elapsed(self) -> float:
         """Seconds since this try began."""
@@ -136,7 +150,14 @@ class Task:
             parameters=parameters,
             force=f"{self.job.job_id} {self.job.attempt}" if self.job and self.job.force else "",
         )
-        return self._results.obtain(identity, make, self.folder, waiting=self._waits)
+        results = Results(
+            self._store,
+            holder=lambda: Holder.this_process(secrets.token_hex(8)),
+            lease_s=self.settings.lease_seconds,
+            monotonic_s=self._now,
+            sleep=self._sleep,
+        )
+        return results.obtain(identity, make, self.folder, waiting=self._waits)
 
     def _waits(self, begins: bool) -> None:
         self._tell(Waiting(begins))

@@ -2,7 +2,8 @@
 
 One thread polls the log and never waits for work. Work runs in child processes (`slots`); what
 they say wakes the loop. One record per partition is in work, at most as many at once as there are
-slots; everything that ended since the last turn is committed in one transaction (`ledger`).
+slots; handlers that only compute run here, a batch at a time (`inline`). Everything that ended
+since the last turn is committed in one transaction (`ledger`).
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from typing import Literal
 
 from processors.runtime import metrics
 from processors.runtime.attendance import Attendance
-from processors.runtime.breaker import Breaker
 from processors.runtime.clock import Clock
 from processors.runtime.control import Control
 from processors.runtime.declaration import Stage
-from processors.runtime.endings import Endings, Input, Settled, read
-from processors.runtime.lanes import Hand, Lane, Lanes
+from processors.runtime.endings import WRITTEN, Settled
+from processors.runtime.lanes import Lanes
 from processors.runtime.ledger import Ledger, Unwritable
-from processors.runtime.outcomes import Crashed, Finished, Outcome, Overdue, of_exception
 from processors.runtime.scratch import Scratch
+from processors.runtime.signs import Signs
+from processors.runtime.tries import Tries
 from processors.settings import StageSettings
-from schemas.events import StepProgressed
-from topics import catalog, logs, trace
-from topics.codec import Codec, Poison
-from topics.log import Consumer, Log, LogError, Outgoing, TopicPartition
+from topics import catalog, logs
+from topics.codec import Codec
+from topics.log import Consumer, Log, LogError, TopicPartition
 
 _TURN_S = 1.0
 """Longest wait in one turn of the loop: bounds what a missed wake-up costs."""
@@ -74,12 +74,20 @@ class Worker:
         self._codec = codec
         self._control = control
         self._clock = clock
-        self._endings = Endings(stage, codec)
         self._logger = logs.get(__name__).bind(stage=stage.name)
         self._attendance = Attendance(stage, settings, scratch, clock, self.wake)
         self._lanes = Lanes()
+        self._tries = Tries(
+            stage,
+            settings,
+            codec=codec,
+            control=control,
+            clock=clock,
+            lanes=self._lanes,
+            attendance=self._attendance,
+            settle=self._settle,
+        )
         self._fences = 0  # in a row
-        self._breaker = Breaker()
         self._state: State = "starting"
         self._reason = ""
         self._assigned = 0
@@ -124,7 +132,7 @@ class Worker:
             self._reason,
             self._assigned,
             len(self._attendance.hands),
-            len(self._breaker.crashed),
+            self._tries.crashed_inputs,
         )
 
     # The loop.
@@ -145,8 +153,9 @@ class Worker:
             self._close()
 
     def _opened(self) -> bool:
-        """Join the group, once it is known what was canceled. False when it is over already."""
-        while not self._control.known:
+        """Join the group, once it is known what was canceled and in which schemas to write. False
+        when it is over already."""
+        while not (self._control.known and self._can_write()):
             if self._deadline_s is not None or not self._control.alive:
                 return False
             self._moves()
@@ -155,7 +164,7 @@ class Worker:
         name = f"{self.group}.{self._settings.worker_name}"
         self._ledger = Ledger(self._log, self.stage.name, name, self._clock.monotonic_s)
         self._closing.append(self._ledger.close)
-        self._signs = self._log.producer(f"{name}.signs")
+        self._signs = Signs(self._log.producer(f"{name}.signs"), self.stage.name)
         self._closing.append(self._signs.close)
         self._consumer = self._log.consumer(
             self.group, self.topics, on_assign=self._assign, on_revoke=self._revoke
@@ -165,23 +174,35 @@ class Worker:
         self._state = "running"
         return True
 
+    def _can_write(self) -> bool:
+        """Whether the schema of everything that the stage writes is known. From then on no ending
+        needs the registry, and none is lost to its absence."""
+        try:
+            self._codec.meet([*(kind.topic for kind in self.stage.produces), *WRITTEN])
+        except LogError as error:
+            self._logger.error("the stage waits for the schema registry", error=str(error))
+            return False
+        return True
+
     def _turn(self) -> bool:
         assert self._consumer is not None
         self._moves()
         try:
-            polled = self._consumer.poll(self._wait_s(), _RECORDS)
+            polled = self._consumer.poll(self._wait_s(), self.stage.batch or _RECORDS)
         except LogError as error:
             self._logger.error("the log cannot be read", error=str(error))
             self._woken.wait(_TURN_S)
             self._woken.clear()
             return self._goes_on()
-        self._lanes.rewind(self._consumer)
-        self._lanes.take(polled, self._consumer.assignment())
-        self._hear()
-        self._attendance.watch(self._verdict)
-        self._advance()
-        self._give_signs()
+        self._lanes.take(polled, self._consumer)
+        self._tries.hear()
+        self._tries.watch()
+        if self._deadline_s is None and not self._ledger.full:
+            self._tries.advance()
+        self._signs.give(self._tries.signs())
         self._commit()
+        if self._tries.stopped:
+            self._stop(self._tries.stopped)
         self._lanes.pause(self._consumer)
         return self._goes_on()
 
@@ -207,8 +228,9 @@ class Worker:
         waits = [
             _TURN_S,
             self._attendance.next_s() - now_s,
-            self._lanes.due_in_s(self._clock.wall_ms()),
         ]
+        if not self._ledger.full:
+            waits.append(self._tries.wait_s())
         if self._ledger.settled:
             waits.append(self._ledger.wait_s())
         if self._deadline_s is not None:
@@ -224,147 +246,14 @@ class Worker:
 
     def _revoke(self, partitions: frozenset[TopicPartition]) -> None:
         # Still ours until this returns: commit what is done, then let go.
-        self._hear()
+        self._tries.hear()
         self._commit()
         self._ledger.forget(partitions)
         self._lanes.revoked(partitions)
         self._logger.debug("partitions revoked", partitions=_listed(partitions))
 
-    # Records become tries.
-
-    def _advance(self) -> None:
-        """Settle what needs no work, begin what there is a slot for, oldest first."""
-        if self._deadline_s is not None:
-            return
-        for lane in self._lanes.oldest_first():
-            while lane.records and lane.hand is None and self._state == "running":
-                if not self._consider(lane):
-                    break
-
-    def _consider(self, lane: Lane) -> bool:
-        """Deal with the first record of a lane; False when it has to wait."""
-        record = lane.records[0]
-        if lane.head is None:
-            try:
-                lane.head = read(record, self._codec)
-            except Poison as poison:
-                self._logger.error(
-                    "poison goes to the dead letters",
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    error=str(poison),
-                )
-                return self._settle(lane, self._endings.poison(record, poison))
-        work = lane.head
-        if work.turn.due_ms > self._clock.wall_ms():
-            return False
-        if verdict := self._verdict(work):
-            return self._settle(lane, self._endings.dropped(record, verdict))
-        try:
-            if not self.stage.accepts(work.envelope.event):
-                return self._settle(lane, self._endings.dropped(record, None))
-        except Exception as error:
-            self._logger.exception("the stage cannot tell whether it is its turn")
-            self._judge(lane, work, of_exception(error), trace.continued(None), None)
-            return self._state == "running"
-        slot = self._attendance.free_slot()
-        if slot is None:
-            return False
-        span = trace.continued(work.envelope.traceparent)
-        lane.hand = self._attendance.begin(slot, lane.tp, work, span)
-        return True
-
-    def _settle(self, lane: Lane, settled: Settled) -> bool:
+    def _settle(self, settled: Settled) -> None:
         self._ledger.add(settled)
-        lane.next()
-        return True
-
-    # Tries become endings.
-
-    def _hear(self) -> None:
-        for hand, outcome in self._attendance.hear():
-            self._conclude(hand, outcome)
-
-    def _verdict(self, work: Input) -> Literal["stale", "canceled"] | None:
-        if work.job is None:
-            return None
-        if self._control.is_stale(work.job.job_id, work.job.attempt):
-            return "stale"
-        if self._control.is_canceled(work.job.job_id, work.job.attempt):
-            return "canceled"
-        return None
-
-    def _conclude(self, hand: Hand, outcome: Outcome | None) -> None:
-        """A try is over; None: it was killed on purpose."""
-        lane = self._lanes.holding(hand)
-        if lane is None:
-            metrics.ENDINGS.labels(self.stage.name, "lost").inc()
-            return
-        work, now_s = hand.work, self._clock.monotonic_s()
-        metrics.SECONDS.labels(self.stage.name).observe(hand.course.elapsed_s(now_s))
-        verdict = self._verdict(work)
-        if verdict == "stale":
-            self._settle(lane, self._endings.dropped(work.record, verdict))
-        elif verdict == "canceled":
-            sign = hand.course.sign(verdict, now_s)
-            now_ms = self._clock.wall_ms()
-            self._settle(lane, self._endings.canceled(work, sign, hand.span, now_ms))
-        elif outcome is None:  # handed over: the record stays where it is
-            metrics.ENDINGS.labels(self.stage.name, "handed_over").inc()
-            lane.hand = None
-        else:
-            done = hand.course.sign("done", now_s) if isinstance(outcome, Finished) else None
-            self._judge(lane, work, outcome, hand.span, done)
-
-    def _judge(
-        self, lane: Lane, work: Input, outcome: Outcome, span: str, done: StepProgressed | None
-    ) -> None:
-        now_ms = self._clock.wall_ms()
-        settled: Settled | None = None
-        if isinstance(outcome, Finished):
-            try:
-                settled = self._endings.finished(work, outcome.events, done, span, now_ms)
-            except Exception as error:  # what the handler made is no event of the catalog
-                self._logger.exception("what the handler returned cannot be encoded")
-                outcome = of_exception(error)
-        self._breaker = self._breaker.after(work.envelope.id, outcome)
-        if isinstance(outcome, (Crashed, Overdue)):
-            metrics.CRASHES.labels(self.stage.name, outcome.code).inc()
-        if self._breaker.tripped:
-            # The input that trips it keeps its tries: its record is left uncommitted.
-            lane.hand = None
-            metrics.TRIPPED.labels(self.stage.name).set(1)
-            self._stop(
-                f"the breaker tripped: {self._breaker.limit} different inputs crashed in a row; "
-                "repair the stage or its set-up and start it again"
-            )
-            return
-        if settled is None:
-            assert not isinstance(outcome, Finished)
-            settled = self._endings.failed(work, outcome, span, now_ms)
-        self._logger.info(
-            "a try ended",
-            ending=settled.ending,
-            job_id=work.job.job_id if work.job else "",
-            trace_id=trace.trace_id(span),
-            code=getattr(outcome, "code", ""),
-            detail=getattr(outcome, "detail", ""),
-            **{"try": work.turn.try_number},
-        )
-        self._settle(lane, settled)
-
-    def _give_signs(self) -> None:
-        now_ms = self._clock.wall_ms()
-        outgoing: list[Outgoing] = []
-        for hand, sign in self._attendance.signs():
-            outgoing += self._endings.signs(hand.work, (sign,), hand.span, now_ms)
-        if outgoing:
-            try:
-                self._signs.send(outgoing)
-            except LogError as error:
-                # Signs are for people; the work does not depend on them.
-                self._logger.warning("signs of life cannot be written", error=str(error))
 
     def _commit(self) -> None:
         assert self._consumer is not None

@@ -52,6 +52,34 @@ def trial(event: Asked, task: Task) -> Separated:
 
 
 @stage(
+    name="idle",
+    revision=1,
+    consumes=(ImportRequested,),
+    produces=(Separated,),
+    sla=Sla(base_s=60),
+)
+def idle(event: ImportRequested, task: Task) -> Separated:
+    """Nothing, in a process."""
+    return Separated(work=event.work)
+
+
+@stage(
+    name="swift",
+    revision=1,
+    consumes=(ImportRequested, ReprocessRequested),
+    produces=(Separated,),
+    accepts=_is_my_turn,
+    sla=Sla(base_s=60),
+    retry=RetryPolicy(initial_s=5, factor=6, attempts=2),
+    batch=100,
+)
+def swift(event: Asked, task: Task) -> Separated:
+    """As `trial`, in batches."""
+    _DO[event.work.options.get("do", "work")](event, task)
+    return Separated(work=event.work, seconds=task.elapsed())
+
+
+@stage(
     name="hasty",
     revision=1,
     consumes=(ImportRequested,),
@@ -103,6 +131,13 @@ def _raise(event: Asked, task: Task) -> None:
 
 def _leave(event: Asked, task: Task) -> None:
     sys.exit(3)
+
+
+def _gated(event: Asked, task: Task) -> None:
+    with Path(event.work.options["count"]).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not Path(event.work.options["gate"]).exists():
+        time.sleep(0.01)
 
 
 def _reject(event: Asked, task: Task) -> None:
@@ -166,4 +201,5 @@ _DO = {
     "spam": _spam,
     "grandchild": _grandchild,
     "stored": _stored,
+    "gated": _gated,
 }

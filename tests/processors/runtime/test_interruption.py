@@ -137,14 +137,15 @@ from random import Random
 from processors.runtime.host import Host
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import settings_in
-host = Host([stages.trial], settings_in(Path(sys.argv[1]), worker_name=sys.argv[2]))
+stage = getattr(stages, sys.argv[3])
+host = Host([stage], settings_in(Path(sys.argv[1]), worker_name=sys.argv[2]))
 host.start()
 time.sleep(600)
 """
 
 
-def host_process(folder: Path, name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", HOST, str(folder), name])
+def host_process(folder: Path, name: str, stage: str = "trial") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", HOST, str(folder), name, stage])
 
 
 def kill_9(process: subprocess.Popen[bytes]) -> None:
