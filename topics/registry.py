@@ -22,7 +22,7 @@ from topics.codec import Poison
 from topics.log import LogError
 
 _REQUEST_S: Final = 5.0
-_PATIENCE_S: Final = 15.0  # a registry restarts in about 5 s
+PATIENCE_S: Final = 15.0  # a registry restarts in about 5 s
 _AGAIN_S: Final = 0.25
 _LARGEST_ID: Final = 2**31 - 1  # ids are Java ints; a registry answers larger ones with an error
 _COMPATIBILITY: Final = "FULL_TRANSITIVE"
@@ -71,7 +71,7 @@ class RegistryIds:
         *,
         prefix: str = "",
         register: bool = False,
-        patience_s: float = _PATIENCE_S,
+        patience_s: float = PATIENCE_S,
         monotonic_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -96,6 +96,8 @@ class RegistryIds:
 
     def id_of(self, topic: str) -> int:
         """The id of the topic's current schema. Raises `Unregistered`, `RegistryError`."""
+        if (known := self._ids.get(topic)) is not None:  # waits for nobody who is asking
+            return known
         with self._lock:
             if topic not in self._ids:
                 schema = avsc.current(topic)
@@ -113,6 +115,8 @@ class RegistryIds:
     def schema_of(self, schema_id: int) -> avsc.Schema:
         """The schema that a writer used. Raises `Poison` for an id that the registry does not
         know, `RegistryError` when it cannot be asked."""
+        if (known := self._schemas.get(schema_id)) is not None:
+            return known
         with self._lock:
             if schema_id not in self._schemas:
                 if not 0 < schema_id <= _LARGEST_ID:

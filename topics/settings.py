@@ -18,7 +18,7 @@ from topics.artifacts.s3_settings import S3Settings
 from topics.codec import Codec
 from topics.log import Log, LogError
 from topics.log.kafka.settings import KafkaSettings
-from topics.registry import RegistryIds, RegistrySettings
+from topics.registry import PATIENCE_S, RegistryIds, RegistrySettings
 
 
 class BusSettings(BaseSettings):
@@ -97,11 +97,13 @@ class BusSettings(BaseSettings):
             ip_binding=self.ip_binding,
         )
 
-    def codec(self) -> Codec:
-        """The codec of this bus; schemas are numbered by the registry, if there is one."""
+    def codec(self, *, patience_s: float = PATIENCE_S) -> Codec:
+        """The codec of this bus; schemas are numbered by the registry, if there is one, which is
+        waited for for ``patience_s``. Close it."""
         registry = RegistrySettings()
         if registry.schema_registry_url:
-            return Codec(RegistryIds(registry, prefix=self.topic_prefix), self.topic_prefix)
+            ids = RegistryIds(registry, prefix=self.topic_prefix, patience_s=patience_s)
+            return Codec(ids, self.topic_prefix)
         return Codec(prefix=self.topic_prefix)
 
     def signing_secret(self) -> bytes:

@@ -69,6 +69,11 @@ class Intake:
         self._kept.pop(tp, None)
         self._kept_bytes.pop(tp, None)
 
+    @property
+    def paused(self) -> bool:
+        """Whether anything is kept back on purpose: somebody is at work on it."""
+        return bool(self._paused)
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Keep back what comes of these."""
         self._paused.update(partitions)

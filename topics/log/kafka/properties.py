@@ -144,5 +144,9 @@ def transactional(settings: KafkaSettings, name: str) -> Properties:
         **_WRITING,
         "transactional.id": name,
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
+        # All records of a transaction are there at once: they set out while the offsets do, not
+        # with the flush behind them. The default of 5 ms costs a hop 1 ms, and batches nothing
+        # here: until the partitions are in the transaction nothing is sent anyway.
+        "linger.ms": 0,
     }
     return common(settings) | ours | settings.kafka_properties

@@ -27,6 +27,11 @@ So a poll waits in slices and looks for `wake` between them. A slice is a tenth 
 something last happened: what follows soon is heard within a millisecond or so (a cheap handler is
 done), what comes after minutes within 50 ms. A slice costs 60 us of processor time."""
 
+_SOON_S: Final = 0.005
+"""Up to this slice, and with partitions paused, the wait is for `wake`, and the client is looked at
+between: a record of a paused partition has just been given to somebody who will be done with it in
+a moment. It saves a hop through a process 1 ms; other records wait a slice for it."""
+
 
 class KafkaReader:
     """A `Reader` of a Kafka cluster: it assigns itself whole topics."""
@@ -86,6 +91,9 @@ class KafkaReader:
             slice_s = min(max(idle_s, _SHORTEST_S), _LONGEST_S, max(deadline - now, 0.0))
             if self._leaving:  # asked before the lock, which whoever closes us waits for
                 raise LogError("kafka: this reader is closed; open another one")
+            if self._intake.paused and slice_s <= _SOON_S:
+                self._woken.wait(slice_s)
+                slice_s = 0.0
             with self._lock:
                 self._require_open()
                 records = self._look(0.0 if self._woken.is_set() else slice_s, max_records)
