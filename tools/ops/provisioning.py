@@ -1,4 +1,4 @@
-"""The topics and schemas that the product needs, against those that are there."""
+"""The topics, their configuration and schemas that the product needs, against those there are."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.work import STAGES
+from schemas.work import EVERY_STAGE
 from topics.catalog import CATALOG, FOREVER, dead_letter_topic, partitions, retention_ms
 from topics.codec import Codec
 from topics.log import Log
+from topics.log.kafka.settings import KafkaSettings
 from topics.registry import Incompatible, RegistryIds, RegistrySettings, Unregistered
 
-Verdict = Literal["ok", "missing", "fewer", "more", "unregistered", "incompatible"]
-"""``fewer`` and ``more`` are of partitions."""
+Verdict = Literal["ok", "missing", "fewer", "more", "different", "unregistered", "incompatible"]
+"""``fewer`` and ``more`` are of partitions, ``different`` of a topic's configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How one topic, or the schema of one, compares."""
 
-    what: Literal["topic", "schema"]
+    what: Literal["topic", "config", "schema"]
     topic: str  # on the log
     verdict: Verdict
     detail: str = ""
@@ -28,7 +29,7 @@ class Finding:
     @property
     def applies(self) -> bool:
         """Whether `melisma topics apply` can put it right."""
-        return self.verdict in ("missing", "unregistered")
+        return self.verdict in ("missing", "different", "unregistered")
 
     @property
     def bad(self) -> bool:
@@ -38,13 +39,13 @@ class Finding:
 
 def wanted(codec: Codec) -> dict[str, int]:
     """Every topic of the product, by its name on the log, and its partitions."""
-    names = partitions(STAGES) | {dead_letter_topic("projector"): 1}
+    names = partitions(EVERY_STAGE) | {dead_letter_topic("projector"): 1}
     return {codec.on_log(name): count for name, count in names.items()}
 
 
 def retentions(codec: Codec) -> dict[str, int]:
     """Milliseconds that each topic keeps its records; `FOREVER` for most."""
-    finite = {codec.on_log(name): ms for name, ms in retention_ms(STAGES).items()}
+    finite = {codec.on_log(name): ms for name, ms in retention_ms(EVERY_STAGE).items()}
     return {name: finite.get(name, FOREVER) for name in wanted(codec)}
 
 
@@ -96,10 +97,65 @@ def schema_findings(registry: RegistrySettings, codec: Codec, *, register: bool)
     return findings
 
 
-def apply(log: Log, registry: RegistrySettings, codec: Codec) -> list[Finding]:
-    """Create what is missing; what cannot be put right is among the findings and left as it is.
+def config_findings(kafka: KafkaSettings, codec: Codec, *, repair: bool) -> list[Finding]:
+    """How each topic that is there is configured; nothing without a Kafka: the embedded log is
+    told by the catalog itself.
 
-    Schemas go first: where one is refused, no topic is made for it to be written to.
+    ``repair`` changes what is different. Raises `topics.log.LogError`.
+    """
+    if not kafka.kafka_bootstrap_servers:
+        return []
+    from topics.log.kafka.topic_config import TopicConfigs
+
+    configs = TopicConfigs(kafka)
+    needed = configs.wanted(retentions(codec))
+    found = configs.found(needed)
+    if repair:
+        differences = {
+            topic: {
+                name: value for name, value in config.items() if found[topic].get(name) != value
+            }
+            for topic, config in needed.items()
+        }
+        configs.put({topic: config for topic, config in differences.items() if config})
+        found = configs.found(needed)
+    return compare_configs(needed, found)
+
+
+def compare_configs(
+    wanted: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]
+) -> list[Finding]:
+    """Topics that would keep records too short or too long, or be written unsafely."""
+    findings = []
+    for topic, config in sorted(wanted.items()):
+        detail = ", ".join(
+            f"{name} is {found[topic].get(name, 'not known')}, {value} wanted"
+            for name, value in config.items()
+            if found[topic].get(name) != value
+        )
+        findings.append(Finding("config", topic, "different" if detail else "ok", detail))
+    return findings
+
+
+def all_findings(
+    log: Log, registry: RegistrySettings, kafka: KafkaSettings, codec: Codec
+) -> list[Finding]:
+    """Everything that is compared, as it is now. Raises `topics.log.LogError`."""
+    return [
+        *schema_findings(registry, codec, register=False),
+        *compare(wanted(codec), log.topics()),
+        *config_findings(kafka, codec, repair=False),
+    ]
+
+
+def apply(
+    log: Log, registry: RegistrySettings, codec: Codec, kafka: KafkaSettings | None = None
+) -> list[Finding]:
+    """Create what is missing and repair what is configured differently; what cannot be put right
+    is among the findings and left as it is.
+
+    Schemas go first: where one is refused, no topic is made for it to be written to. Without
+    ``kafka`` the topics' configuration is left alone.
     """
     schemas = schema_findings(registry, codec, register=True)
     if any(each.verdict == "incompatible" for each in schemas):
@@ -107,4 +163,5 @@ def apply(log: Log, registry: RegistrySettings, codec: Codec) -> list[Finding]:
     before = compare(wanted(codec), log.topics())
     missing = {each.topic for each in before if each.verdict == "missing"}
     log.provision({name: count for name, count in wanted(codec).items() if name in missing})
-    return [*schemas, *compare(wanted(codec), log.topics())]
+    configs = [] if kafka is None else config_findings(kafka, codec, repair=True)
+    return [*schemas, *compare(wanted(codec), log.topics()), *configs]

@@ -9,13 +9,14 @@ from typing import Any
 
 import typer
 
-from schemas.work import STAGES
+from schemas.work import EVERY_STAGE
 from tools.ops import display
-from tools.ops.provisioning import Finding, apply, compare, retentions, schema_findings, wanted
+from tools.ops.provisioning import Finding, all_findings, apply, retentions, wanted
 from tools.ops.tail import Line, line_of, tail
 from tools.ops.times import shown
 from tools.ops.workplace import Workplace, fail, workplace
 from topics.catalog import CATALOG, FOREVER
+from topics.log.kafka.settings import KafkaSettings
 from topics.registry import RegistrySettings
 
 _DAY_MS = 86_400_000
@@ -94,17 +95,22 @@ def provision(*, data: Path | None, output: display.Output) -> None:
     """Create what is missing. Status 1 when something is left that cannot be put right."""
     with workplace(data, create=True) as place:
         before = _findings(place)
-        after = apply(place.log, RegistrySettings(), place.codec)
+        after = apply(place.log, RegistrySettings(), place.codec, KafkaSettings())
         made = [each for each in before if each.applies and _now(each, after)]
         if output == "json":
             display.print_json(
                 {"made": [_finding(e) for e in made], "left": [_finding(e) for e in after if e.bad]}
             )
         else:
-            kinds = {what: sum(e.what == what for e in made) for what in ("topic", "schema")}
+            kinds = {
+                what: sum(e.what == what for e in made) for what in ("topic", "config", "schema")
+            }
             for each in made:
                 print(f"{each.what:<8}{each.topic}")
-            print(f"{kinds['topic']} topics and {kinds['schema']} schemas made")
+            print(
+                f"{kinds['topic']} topics and {kinds['schema']} schemas made, "
+                f"{kinds['config']} topics configured anew"
+            )
         left = [each for each in after if each.bad]
         for each in left:
             typer.echo(f"melisma: {each.what} {each.topic}: {each.detail}", err=True)
@@ -113,8 +119,7 @@ def provision(*, data: Path | None, output: display.Output) -> None:
 
 
 def _findings(place: Workplace) -> list[Finding]:
-    schemas = schema_findings(RegistrySettings(), place.codec, register=False)
-    return [*schemas, *compare(wanted(place.codec), place.log.topics())]
+    return all_findings(place.log, RegistrySettings(), KafkaSettings(), place.codec)
 
 
 def _now(before: Finding, after: Sequence[Finding]) -> bool:
@@ -158,7 +163,7 @@ def _topic(
         "partitions": found.get(name),
         "written": ends.get(name, 0),
         "retentionMs": retentions(place.codec).get(name),
-        "owner": entry.owner if entry else own if own in STAGES else "",
+        "owner": entry.owner if entry else own if own in EVERY_STAGE else "",
         "about": entry.doc if entry else "",
     }
 

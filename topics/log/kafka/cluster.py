@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 from topics.log.kafka import properties
 from topics.log.kafka.errors import REFUSED, error_of, explained, unknown_topic
 from topics.log.kafka.settings import KafkaSettings
+from topics.log.kafka.topic_config import config_of
 from topics.log.protocol import LogError, TopicPartition, UnknownTopic
 
 T = TypeVar("T")
@@ -126,8 +127,11 @@ class Cluster:
     def provision(self, topics: Mapping[str, int]) -> None:
         """Create what is missing, and wait until it can be written."""
         known = self.topics()
+        replicas = self._settings.kafka_replication_factor
+        # What does not stay for ever is told so by `melisma topics apply`.
+        config = config_of(self._settings, retention_ms=-1, replicas=replicas)
         missing = [
-            NewTopic(name, n, self._settings.kafka_replication_factor, config=self._topic_config())
+            NewTopic(name, n, replicas, config=config)
             for name, n in sorted(topics.items())
             if name not in known
         ]
@@ -148,18 +152,6 @@ class Cluster:
                 raise LogError(f"kafka: topics are still missing: {topics.keys() - self._known}")
             time.sleep(_AGAIN_S)
         self.ends(topics)  # waits for every partition's leader
-
-    def _topic_config(self) -> dict[str, str]:
-        replicas = self._settings.kafka_replication_factor
-        insync = self._settings.kafka_min_insync_replicas or max(replicas - 1, 0)
-        config = {
-            "max.message.bytes": str(properties.MAX_RECORD_BYTES),
-            # A record's time is when the log took it, whatever the producer's clock says.
-            "message.timestamp.type": "LogAppendTime",
-            # Kafka deletes after 7 days unless told; what may go is the catalog's to say.
-            "retention.ms": "-1",
-        }
-        return config | ({"min.insync.replicas": str(insync)} if insync else {})
 
     def ends(
         self, topics: Collection[str], *, undecided: bool = False
