@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
-from gateway.guard.locks import work_on
+from gateway.guard.locks import edit_of, work_on
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
 from gateway.projection.track import Track, Version
@@ -72,19 +72,24 @@ def reprocess(
                 f"Version {base.number} of track '{track_id}' has {base.lyrics_origin} lyrics.",
             )
         _check_not_in_work(track, base)
-        stage = earliest(steps)
-        version = base.number
-        if base.state == "published":
+        if base.state == "draft":
+            return begin(track, base, base.number)
+        # An edit of the base that another gateway accepts meanwhile would be a draft below the
+        # version that is reserved here, and nobody would ever see it again.
+        with services.locks.excluding(caller.tenant, track_id, edit_of(base.number), attempt.seed):
             version = services.reservations.reserve_version(
                 caller.tenant, track_id, job_id, floor=track.highest
             )
+            return begin(track, base, version)
+
+    def begin(track: Track, base: Version, version: int) -> Work:
         work = context(
             services,
             track,
             base,
             job_id=job_id,
             version=version,
-            stage=stage,
+            stage=earliest(steps),
             transcribe="transcribe" in steps or base.lyrics_origin == "transcribed",
         )
         event = ReprocessRequested(work=work, reason="reprocess", steps=steps)

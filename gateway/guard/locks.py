@@ -106,6 +106,23 @@ class TrackLocks:
         except StoreError as error:  # it is accepted all the same; the claim lapses instead
             _log.warning("a claim was not settled", claim=key, failure=repr(error))
 
+    @contextmanager
+    def excluding(self, tenant: str, track_id: str, what: str, seed: str) -> Iterator[None]:
+        """Do something in the block that leaves the claim to others, but not at the same time.
+        Raises `Taken` when somebody has claimed it.
+        """
+        key = f"claim:{track_id}:{what}"
+        claimed = self._reservations.reserve(tenant, key, what, {_HOLDER: seed}, self._clock_ms())
+        if not isinstance(claimed, Mine) and _holder(claimed) != seed:
+            raise Taken(what)
+        try:
+            yield
+        finally:
+            try:
+                self._reservations.release(tenant, key)
+            except StoreError as error:  # it lapses
+                _log.warning("a claim was not released", claim=key, failure=repr(error))
+
 
 def _holder(claimed: Reserved) -> str | None:
     """Whose claim it is. An earlier try of the same request, of which nobody knows whether it was

@@ -78,7 +78,14 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 class Running:
     """A ``melisma`` command at work, its stdout and stderr in files of ``folder``."""
 
-    def __init__(self, folder: Path, arguments: Iterable[str], **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Iterable[str],
+        *,
+        program: Iterable[str] = (str(MELISMA),),
+        **settings: str,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._arguments = [*arguments]
@@ -87,7 +94,7 @@ class Running:
         with self._stdout.open("ab") as out, self._stderr.open("ab") as err:
             self._from = out.tell(), err.tell()
             self._process = subprocess.Popen(
-                [str(MELISMA), *self._arguments],
+                [*program, *self._arguments],
                 cwd=folder,  # no .env of the repository is read
                 env=environment(folder, **settings),
                 stdin=subprocess.DEVNULL,

@@ -148,6 +148,26 @@ def test_a_draft_edited_and_aligned_at_once_is_not_aligned_by_another_gateway(
     assert (answer.status_code, answer.json()["code"]) == (409, "track_changing")
 
 
+def test_a_reprocess_never_hides_an_edit_that_is_accepted_but_not_folded(
+    house: House, other: Calls, stale: Stale
+) -> None:
+    track = house.published()["trackId"]
+    stale.old = house.store.track("default", track)
+    assert patch(house.http, track, 1, "la").json()["version"] == 2
+    path, body = f"/v1/tracks/{track}/reprocess", {"steps": ["align"]}
+    answer = other.post(path, json=body)  # of version 1, as version 3?
+    assert (answer.status_code, answer.json()["code"]) == (409, "track_changing")
+    stale.old = None
+    assert other.post(path, json=body).json()["version"] == 2
+
+
+def test_a_reprocess_leaves_its_base_to_be_edited(house: House, other: Calls) -> None:
+    track = house.published()["trackId"]
+    body = {"steps": ["align"]}
+    assert other.post(f"/v1/tracks/{track}/reprocess", json=body).json()["version"] == 2
+    assert patch(house.http, track, 1, "la").json()["version"] == 3
+
+
 class TestClaims:
     def locks(self, house: House) -> TrackLocks:
         return TrackLocks(house.reservations, house.clock.now_ms)

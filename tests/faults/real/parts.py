@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,6 +111,16 @@ class Parts:
         name = f"{stage}-{number}"
         self.running[name] = self._run(name, **settings)
         return self.running[name]
+
+    def misbehave(self, how: str) -> Running:
+        """A bad deploy in place of the separation (`tests.faults.real.misbehaving`)."""
+        self.running["separation"] = running = Running(
+            self.folder / "separation",
+            ["-c", "from tests.faults.real import misbehaving; misbehaving.main()"],
+            program=[sys.executable],
+            **{**self.environment, "MISBEHAVE": how},
+        )
+        return running
 
     def another_gateway(self) -> str:
         """One more gateway; its address."""
