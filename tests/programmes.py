@@ -25,7 +25,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 DEPTHS: Mapping[Fault, tuple[float, float]] = {
     "pumping": (6.0, 12.0),  # dB that everything but the drums ducks after each beat
     "clipping": (3.0, 9.0),  # dB that the peaks are driven beyond the flat top
-    "hum": (-50.0, -35.0),  # dBFS RMS of the mains series, for a programme at −20 dBFS RMS
+    "hum": (-40.0, -25.0),  # dBFS RMS of the mains series, for a programme at −20 dBFS RMS
     "dc": (0.003, 0.05),  # offset, full scale = 1
     "narrow": (18.0, 40.0),  # dB that the side signal is turned down
     "bass": (9.0, 15.0),  # dB of a shelf below 200 Hz
@@ -150,10 +150,13 @@ def planted(
 ) -> Iterator[Programme]:
     """``count`` programmes with one fault, its depth spread over `DEPTHS`.
 
-    Only where the fault makes sense: nothing pumps without a beat, and mono has no width.
+    Only where the fault makes sense: nothing pumps without a beat, a voice alone has no bass, and
+    mono has no width.
     """
-    rhythmic = tuple(g for g in GENRES if _STYLES[g].pulse and _STYLES[g].chords >= 0.4)
-    genres = rhythmic if fault == "pumping" else GENRES
+    genres = {
+        "pumping": tuple(g for g in GENRES if _STYLES[g].pulse and _STYLES[g].chords >= 0.4),
+        "bass": tuple(g for g in GENRES if _STYLES[g].bass),
+    }.get(fault, GENRES)
     for index, depth in enumerate(np.linspace(*DEPTHS[fault], count)):
         yield make(
             seed + index,

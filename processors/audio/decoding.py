@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,23 +36,30 @@ _SLACK_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class SoundFacts:
-    """What the header says: ``seconds`` is None when only decoding would tell."""
+    """What the header says: ``seconds`` is None when only decoding would tell.
+
+    ``encoding`` is libsndfile's word for how samples are stored (``pcm_24``, ``float``), empty
+    when FFmpeg decodes.
+    """
 
     format: SoundFormat
     rate: int
     channels: int
     seconds: float | None
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
+    """A file that is open: its facts and blocks ``(frames, channels) float32``, read once."""
+
     facts: SoundFacts
     blocks: Iterable[Samples]
 
 
 def probe(path: Path) -> SoundFacts:
     """Read what the header says, without decoding. Raises `Undecodable`."""
-    with _opened(path, 0.1) as source:
+    with opened(path, 0.1) as source:
         return source.facts
 
 
@@ -71,23 +78,24 @@ def decode(
     Raises `Undecodable` when the file is not sound, is cut off, or is not between
     ``min_seconds`` and ``max_seconds`` long.
     """
-    with _opened(path, max_seconds + _SLACK_S) as source:
+    with opened(path, max_seconds + _SLACK_S) as source:
         facts = source.facts
         if facts.seconds is not None and facts.seconds > max_seconds:
-            raise _too_long(max_seconds, facts.seconds)
+            raise too_long(max_seconds, facts.seconds)
         wanted = channels or min(facts.channels, 2)
         most = math.floor(max_seconds * facts.rate)
         try:
             audio = _gather(source, matrix(facts.channels, wanted), rate or facts.rate, most)
         except OverflowError:
-            raise _too_long(max_seconds, None) from None
+            raise too_long(max_seconds, None) from None
         except soundfile.LibsndfileError:
-            raise _unreadable(facts) from None
-    _check_length(audio.seconds, facts, min_seconds)
+            raise unreadable(facts) from None
+    check_length(audio.seconds, facts, min_seconds)
     return audio
 
 
-def _check_length(seconds: float, facts: SoundFacts, min_seconds: float) -> None:
+def check_length(seconds: float, facts: SoundFacts, min_seconds: float) -> None:
+    """Raise `Undecodable` when what came is less than what was announced or needed."""
     if seconds == 0:
         raise _no_samples()
     if facts.seconds is not None:
@@ -105,7 +113,7 @@ def _check_length(seconds: float, facts: SoundFacts, min_seconds: float) -> None
 
 
 @contextmanager
-def _opened(path: Path, seconds: float) -> Iterator[_Source]:
+def opened(path: Path, seconds: float) -> Iterator[Source]:
     """The sound of a file, at most ``seconds`` of it, once its header has been believed."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -136,18 +144,19 @@ def _opened(path: Path, seconds: float) -> Iterator[_Source]:
     )
     try:
         with ffmpeg.decoded(path, sound.name, seconds) as wave:
-            yield _Source(_facts(sound, wave.rate, wave.channels, seconds_stated), wave.blocks)
+            yield Source(_facts(sound, wave.rate, wave.channels, seconds_stated), wave.blocks)
     except ffmpeg.FfmpegFailed as failure:
         raise _refused_by_ffmpeg(failure.log) from None
 
 
-def _by_libsndfile(file: soundfile.SoundFile, sound: SoundFormat) -> _Source:
+def _by_libsndfile(file: soundfile.SoundFile, sound: SoundFormat) -> Source:
     frames = int(file.frames)
     if frames == 0:
         raise _no_samples()
     rate = int(file.samplerate)
     facts = _facts(sound, rate, int(file.channels), frames / rate)
-    return _Source(facts, file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True))
+    facts = replace(facts, encoding=str(file.subtype).lower())
+    return Source(facts, file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True))
 
 
 def _facts(sound: SoundFormat, rate: int, channels: int, seconds: float | None) -> SoundFacts:
@@ -165,7 +174,7 @@ def _facts(sound: SoundFormat, rate: int, channels: int, seconds: float | None) 
     return SoundFacts(sound, rate, channels, seconds)
 
 
-def _gather(source: _Source, gains: Samples, rate: int, most_frames: int) -> Audio:
+def _gather(source: Source, gains: Samples, rate: int, most_frames: int) -> Audio:
     """Mix, resample and collect. Raises ``OverflowError`` past ``most_frames`` of the source."""
     wanted = len(gains)
     plain = gains.shape[0] == gains.shape[1]
@@ -181,16 +190,21 @@ def _gather(source: _Source, gains: Samples, rate: int, most_frames: int) -> Aud
         if seen > most_frames:
             raise OverflowError
         if not np.isfinite(block).all():
-            raise Undecodable(
-                "not_finite",
-                "The file holds samples that are not numbers (NaN or infinite), from a broken"
-                " export or plug-in; export the song again.",
-            )
+            raise not_finite()
         mixed = block if plain else block @ gains.T
         pieces.append(stream.resample_chunk(mixed) if stream else mixed)
     if stream is not None:
         pieces.append(stream.resample_chunk(np.empty((0, wanted), np.float32), last=True))
     return Audio(_joined(pieces, wanted), rate)
+
+
+def not_finite() -> Undecodable:
+    """Samples that are no numbers."""
+    return Undecodable(
+        "not_finite",
+        "The file holds samples that are not numbers (NaN or infinite), from a broken"
+        " export or plug-in; export the song again.",
+    )
 
 
 def _joined(pieces: list[Samples], channels: int) -> Samples:
@@ -224,7 +238,7 @@ def _damaged() -> Undecodable:
     )
 
 
-def _unreadable(facts: SoundFacts) -> Undecodable:
+def unreadable(facts: SoundFacts) -> Undecodable:
     """libsndfile opened the file and lost its way; in FLAC that is mostly a cut last frame."""
     if facts.format.name != "flac" or facts.seconds is None:
         return _damaged()
@@ -245,7 +259,8 @@ def _truncated(detail: str) -> Undecodable:
     )
 
 
-def _too_long(max_seconds: float, seconds: float | None) -> Undecodable:
+def too_long(max_seconds: float, seconds: float | None) -> Undecodable:
+    """More than the limit; ``seconds`` is None when the header didn't tell."""
     length = f"{seconds:.0f} s" if seconds is not None else f"more than {max_seconds:.0f} s"
     return Undecodable(
         "too_long",
