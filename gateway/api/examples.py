@@ -213,6 +213,37 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "VersionList": {"trackId": _TRACK, "current": 1, "newest": 1, "versions": [_VERSION]},
     "VersionDetail": {**_VERSION, "trackId": _TRACK, "lyrics": _KARAOKE},
+    "VersionDiff": {
+        "trackId": _TRACK,
+        "before": 1,
+        "after": 2,
+        "summary": {
+            "words": {"moved": 1, "locked": 1},
+            "lines": {},
+            "unchangedWords": 41,
+            "meanMoveMs": 40.0,
+            "largestMoveMs": 40,
+        },
+        "lines": [],
+        "words": [
+            {
+                "id": "w1",
+                "lineId": "l1",
+                "changes": ["moved", "locked"],
+                "text": "Twinkle",
+                "textBefore": None,
+                "startMs": 12_300,
+                "endMs": 12_800,
+                "startMovedMs": -40,
+                "endMovedMs": 0,
+            }
+        ],
+        "media": [],
+        "backends": [],
+        "scoreBefore": 0.93,
+        "scoreAfter": 0.94,
+        "told": ["word w1 'Twinkle' starts -40 ms, ends +0 ms, was locked"],
+    },
     "DraftMade": {"trackId": _TRACK, "version": 2, "state": "draft"},
     "KaraokeDocument": _KARAOKE,
     "ProblemType": {

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from gateway.api.dependencies import ServicesDep, Wire, accepted_job, instant, once
 from gateway.api.jobs import JobAccepted
+from gateway.comparing import changed_backends, changed_media, words_of
 from gateway.guard.clients import CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
 from gateway.guard.preconditions import etag
@@ -19,6 +20,13 @@ from gateway.projection.reservations import Answer
 from gateway.projection.track import Version
 from gateway.reprocessing import find_version, reprocess, roll_back
 from gateway.tracks import find_track
+from schemas.documents.difference import (
+    ChangedLine,
+    ChangedWord,
+    Difference,
+    Summary,
+    difference,
+)
 from schemas.work import STAGES, STEPS
 
 ApiStep = Literal["separate", "transcribe", "align", "qc", "publish"]
@@ -54,6 +62,38 @@ class VersionList(Wire):
     current: int | None = Field(default=None, description="The published version.")
     newest: int | None = Field(default=None, description="What If-Match compares with.")
     versions: list[VersionView]
+
+
+class MediaChange(Wire):
+    """A stem or other file that differs; null where a version has none."""
+
+    name: str = Field(description="minus, vocals or mix.")
+    before: str | None = Field(default=None, description="SHA-256.")
+    after: str | None = Field(default=None, description="SHA-256.")
+
+
+class BackendChange(Wire):
+    """A step that another backend or model did."""
+
+    step: str
+    before: str | None = None
+    after: str | None = None
+
+
+class VersionDiff(Wire):
+    """What changed from version ``before`` to version ``after``."""
+
+    track_id: str
+    before: int
+    after: int
+    summary: Summary
+    lines: list[ChangedLine]
+    words: list[ChangedWord]
+    media: list[MediaChange]
+    backends: list[BackendChange]
+    score_before: float | None = None
+    score_after: float | None = None
+    told: list[str] = Field(description="The same for people, a sentence a line or word.")
 
 
 class ReprocessRequest(Wire):
@@ -119,6 +159,46 @@ def look(
         words = services.documents.lyrics(version.lyrics).model_dump(mode="json")
     body = version_view(version).wire() | {"trackId": track_id, "lyrics": words}
     return JSONResponse(body, headers={"ETag": etag(number), "Cache-Control": "private, no-cache"})
+
+
+@router.get(
+    "/tracks/{track_id}/versions/{number}/diff/{other}",
+    response_model=VersionDiff,
+    summary="See what changed between two versions",
+    responses=documented(Code.TRACK_NOT_FOUND, Code.VERSION_NOT_FOUND, Code.MATERIAL_MISSING),
+)
+def diff(
+    track_id: str,
+    number: VersionNumber,
+    other: VersionNumber,
+    services: ServicesDep,
+    caller: CallerDep,
+) -> JSONResponse:
+    """From the first version to the second: words and lines by their ids, media by their digests.
+
+    Drafts can be compared, too: their words have the times that a person or a file gave them.
+    """
+    track = find_track(services, caller, track_id)
+    before, after = find_version(track, number), find_version(track, other)
+    found = difference(words_of(services, before), words_of(services, after))
+    body = VersionDiff(
+        track_id=track_id,
+        before=number,
+        after=other,
+        **{name: getattr(found, name) for name in Difference.model_fields},
+        told=list(found.told()),
+        media=[
+            MediaChange(name=name, before=old, after=new)
+            for name, old, new in changed_media(before, after)
+        ],
+        backends=[
+            BackendChange(step=step, before=old, after=new)
+            for step, old, new in changed_backends(before, after)
+        ],
+        score_before=before.score,
+        score_after=after.score,
+    )
+    return JSONResponse(body.wire(), headers={"Cache-Control": "private, no-cache"})
 
 
 @router.post(

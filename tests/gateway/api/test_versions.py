@@ -295,6 +295,39 @@ class TestRollBack:
             problem(answer, status, code)
 
 
+class TestDiff:
+    def test_a_draft_against_what_it_was_edited_from(self, house: House) -> None:
+        track = house.published()["trackId"]
+        document = house.http.get(f"/v1/tracks/{track}/lyrics").json()
+        word = document["lines"][0]["words"][1]
+        moved = {"wordId": word["id"], "startMs": word["startMs"] + 30, "endMs": word["endMs"]}
+        assert edit(house, track, 1, edits=[moved]).status_code == 200
+        answer = house.http.get(f"/v1/tracks/{track}/versions/1/diff/2")
+        assert answer.status_code == 200
+        found = answer.json()
+        assert (found["before"], found["after"]) == (1, 2)
+        assert found["summary"]["words"] == {"moved": 1, "locked": 1}
+        assert found["summary"]["unchangedWords"] == 3
+        assert [one["startMovedMs"] for one in found["words"]] == [30]
+        assert found["told"] == [
+            f"word {word['id']} 'twinkle' starts +30 ms, ends +0 ms, was locked"
+        ]
+        assert (found["media"], found["backends"]) == ([], [])
+        back = house.http.get(f"/v1/tracks/{track}/versions/2/diff/1").json()
+        assert back["words"][0]["changes"] == ["moved", "unlocked"]
+
+    def test_a_version_with_itself(self, house: House) -> None:
+        track = house.published()["trackId"]
+        found = house.http.get(f"/v1/tracks/{track}/versions/1/diff/1").json()
+        assert (found["words"], found["lines"], found["told"]) == ([], [], [])
+
+    def test_of_versions_and_tracks_that_do_not_exist(self, house: House) -> None:
+        track = house.published()["trackId"]
+        answer = house.http.get(f"/v1/tracks/{track}/versions/1/diff/7")
+        problem(answer, 404, "version_not_found")
+        problem(house.http.get("/v1/tracks/trk_no/versions/1/diff/1"), 404, "track_not_found")
+
+
 class TestLyrics:
     def test_come_as_karaoke_or_lrc(self, house: House) -> None:
         track = house.published(title="The Star")["trackId"]
