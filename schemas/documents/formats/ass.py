@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from schemas.documents.formats.cues import About, Cue, cues, label, several_singers
+from schemas.documents.formats.cues import About, Cue, cues, label, right_to_left, several_singers
 from schemas.documents.karaoke import Karaoke
 
 WIDTH, HEIGHT = 1280, 720
@@ -121,6 +121,8 @@ def _text(cue: Cue, begin: int) -> str:
     parts: list[str] = []
     if longest > _LETTERS:
         parts.append(f"{{\\fs{max(_SMALLEST, _SIZE * _LETTERS // longest)}}}")
+    if right_to_left(cue.text):
+        parts.append("{\\fe-1}")  # libass: the line's direction follows its first letter
     parts += [f"{_escaped(row)}\\N" for row in cue.before]
     reached = begin
     sep = ""
@@ -128,8 +130,10 @@ def _text(cue: Cue, begin: int) -> str:
         start, end = round(piece.start_ms / 10), round(piece.end_ms / 10)
         if start > reached:
             parts.append(f"{{\\k{start - reached}}}")
+        # A sweep runs from left to right whatever the script: such a word lights up at once.
+        kind = "k" if right_to_left(piece.text) else "kf"
         # The space before a word belongs to the rest before it.
-        parts.append(f"{_escaped(sep)}{{\\kf{max(0, end - max(start, reached))}}}")
+        parts.append(f"{_escaped(sep)}{{\\{kind}{max(0, end - max(start, reached))}}}")
         parts.append(_escaped(piece.text))
         reached, sep = max(reached, end), piece.sep
     parts.append(_escaped(sep))

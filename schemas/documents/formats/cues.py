@@ -1,8 +1,8 @@
 """A song as players show it: one cue a line, in the order of time, every word accounted for.
 
 What all written formats share. A word that could not be placed is shown with the word before it
-(with the one after it at the start of a line), a line that could not be placed with the line before
-it: it lights up with its neighbour, and no words are lost.
+(with the one after it at the start of a line), a line that could not be placed with its singer's
+line before it: it lights up with its neighbour, and no words are lost.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def cues(karaoke: Karaoke) -> list[Cue]:
             before, waiting = tuple(waiting), []
             made.append(Cue(line.id, line.singer, line.start_ms, line.end_ms, pieces, before))
         elif made:
-            made[-1] = replace(made[-1], after=(*made[-1].after, one_row(line.text)))
+            own = (at for at in reversed(range(len(made))) if made[at].singer == line.singer)
+            at = next(own, len(made) - 1)
+            made[at] = replace(made[at], after=(*made[at].after, one_row(line.text)))
         else:
             waiting.append(one_row(line.text))
     if waiting:
@@ -104,6 +106,17 @@ def one_row(text: str) -> str:
         for char in text
         if not 0xD800 <= ord(char) <= 0xDFFF
     )
+
+
+def right_to_left(text: str) -> bool:
+    """Whether the first letter that has a direction is Hebrew, Arabic or their like."""
+    return next(
+        (kind in ("R", "AL") for kind in map(unicodedata.bidirectional, text) if kind in _STRONG),
+        False,
+    )
+
+
+_STRONG = ("L", "R", "AL")
 
 
 def label(text: str) -> str:
