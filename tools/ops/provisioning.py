@@ -13,16 +13,19 @@ from topics.log import Log
 from topics.log.kafka.settings import KafkaSettings
 from topics.registry import Incompatible, RegistryIds, RegistrySettings, Unregistered
 
-Verdict = Literal["ok", "missing", "fewer", "more", "different", "unregistered", "incompatible"]
-"""``fewer`` and ``more`` are of partitions, ``different`` of a topic's configuration."""
+Verdict = Literal[
+    "ok", "missing", "fewer", "more", "different", "unregistered", "incompatible", "forbidden"
+]
+"""``fewer`` and ``more`` are of partitions, ``different`` of a configuration, ``forbidden`` is what
+the keys may neither see nor change: somebody else's to look after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one topic, or the schema of one, compares."""
+    """How one topic, its schema or the bucket compares."""
 
-    what: Literal["topic", "config", "schema"]
-    topic: str  # on the log
+    what: Literal["topic", "config", "schema", "bucket", "cors"]
+    topic: str  # on the log; of a bucket its name
     verdict: Verdict
     detail: str = ""
 
@@ -34,7 +37,7 @@ class Finding:
     @property
     def bad(self) -> bool:
         """Whether the product cannot run well on it. More partitions than asked for are fine."""
-        return self.verdict not in ("ok", "more")
+        return self.verdict not in ("ok", "more", "forbidden")
 
 
 def wanted(codec: Codec) -> dict[str, int]:

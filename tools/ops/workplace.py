@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from gateway.projection.reservations import Reservations
 from gateway.projection.store import ProjectionStore, StoreError
 from gateway.settings import GatewaySettings
+from topics.artifacts.protocol import ArtifactError
 from topics.codec import Codec
 from topics.log import Fenced, Log, LogError
 from topics.log.kafka.settings import KafkaSettings
@@ -92,7 +93,7 @@ def complaining() -> Iterator[None]:
         raise typer.Exit(0) from None
     except ValidationError as error:
         fail(_invalid(error))
-    except (OSError, LogError, StoreError) as error:
+    except (OSError, LogError, StoreError, ArtifactError) as error:
         fail(_in_words(error))
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)

@@ -17,17 +17,43 @@ _EXPOSED: Final = ("ETag", "Content-Range", "Content-Disposition", "Accept-Range
 _PREFLIGHT_S: Final = 3600
 
 
+_NO_RULES: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
+_FORBIDDEN: Final = frozenset({"403", "AccessDenied", "Forbidden", "UnauthorizedAccess"})
+"""Whoever asks is known and may not. Wrong keys are told apart where the server says so; a HEAD
+has no body to say it in."""
+
+
+def is_forbidden(error: ArtifactError) -> bool:
+    """The keys are good and have not the right."""
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and code_of(cause) in _FORBIDDEN
+
+
+def takes_no_rules(error: ArtifactError) -> bool:
+    """The server has no CORS rules of a bucket, but a setting of its own."""
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and code_of(cause) in _NO_RULES
+
+
+def has_bucket(store: S3Store) -> bool:
+    """Whether the store's bucket is there. Raises `ArtifactError`."""
+    with explained(store.settings, f"look for bucket '{store.bucket}'"):
+        try:
+            # A list says why it is refused, which a HEAD does not.
+            store.client.list_objects_v2(Bucket=store.bucket, MaxKeys=1)
+        except ClientError as error:
+            if is_missing(error) or code_of(error) == "NoSuchBucket":
+                return False
+            raise
+    return True
+
+
 def make_bucket(store: S3Store) -> bool:
     """Make the store's bucket unless it is there. False if it is. Raises `ArtifactError`."""
     region = store.settings.s3_region
+    if has_bucket(store):
+        return False
     with explained(store.settings, f"make bucket '{store.bucket}'"):
-        try:
-            store.client.head_bucket(Bucket=store.bucket)
-        except ClientError as error:
-            if not is_missing(error):
-                raise
-        else:
-            return False
         try:
             if store.settings.s3_endpoint or region == "us-east-1":
                 store.client.create_bucket(Bucket=store.bucket)
@@ -63,10 +89,34 @@ def allow_origins(store: S3Store, origins: Sequence[str]) -> None:
                 CORSConfiguration={"CORSRules": [rule]},  # type: ignore[list-item]
             )
         except ClientError as error:
-            if code_of(error) not in ("NotImplemented", "MethodNotAllowed"):
+            if code_of(error) not in _NO_RULES:
                 raise
-            raise ArtifactError(
-                "artifacts: this S3 server takes no CORS rules; set them at the server, with ETag "
-                "exposed (MinIO: MINIO_API_CORS_ALLOW_ORIGIN; s3proxy: s3proxy.cors-allow-origins "
-                "and s3proxy.cors-exposed-headers)"
-            ) from error
+            raise _no_rules() from error
+
+
+def allows(store: S3Store, origins: Sequence[str]) -> bool:
+    """Whether a rule of the bucket does what `allow_origins` sets. Raises `ArtifactError`."""
+    with explained(store.settings, f"read the CORS rules of bucket '{store.bucket}'"):
+        try:
+            rules = store.client.get_bucket_cors(Bucket=store.bucket).get("CORSRules", [])
+        except ClientError as error:
+            if code_of(error) in _NO_RULES:
+                raise _no_rules() from error
+            if code_of(error) == "NoSuchCORSConfiguration":
+                return False
+            raise
+    open_to = {
+        origin
+        for rule in rules
+        if {"GET", "PUT"} <= set(rule["AllowedMethods"]) and "ETag" in rule.get("ExposeHeaders", ())
+        for origin in rule["AllowedOrigins"]
+    }
+    return "*" in open_to or set(origins) <= open_to
+
+
+def _no_rules() -> ArtifactError:
+    return ArtifactError(
+        "artifacts: this S3 server takes no CORS rules; set them at the server, with ETag "
+        "exposed (MinIO: MINIO_API_CORS_ALLOW_ORIGIN; s3proxy: s3proxy.cors-allow-origins "
+        "and s3proxy.cors-exposed-headers)"
+    )

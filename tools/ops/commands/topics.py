@@ -11,10 +11,12 @@ import typer
 
 from schemas.work import EVERY_STAGE
 from tools.ops import display
+from tools.ops.buckets import bucket_findings
 from tools.ops.provisioning import Finding, all_findings, apply, retentions, wanted
 from tools.ops.tail import Line, line_of, tail
 from tools.ops.times import shown
 from tools.ops.workplace import Workplace, fail, workplace
+from topics.artifacts.s3_settings import S3Settings
 from topics.catalog import CATALOG, FOREVER
 from topics.log.kafka.settings import KafkaSettings
 from topics.registry import RegistrySettings
@@ -95,7 +97,10 @@ def provision(*, data: Path | None, output: display.Output) -> None:
     """Create what is missing. Status 1 when something is left that cannot be put right."""
     with workplace(data, create=True) as place:
         before = _findings(place)
-        after = apply(place.log, RegistrySettings(), place.codec, KafkaSettings())
+        after = [
+            *apply(place.log, RegistrySettings(), place.codec, KafkaSettings()),
+            *bucket_findings(S3Settings.read(), place.settings.cors_origins, repair=True),
+        ]
         made = [each for each in before if each.applies and _now(each, after)]
         if output == "json":
             display.print_json(
@@ -112,14 +117,18 @@ def provision(*, data: Path | None, output: display.Output) -> None:
                 f"{kinds['config']} topics configured anew"
             )
         left = [each for each in after if each.bad]
-        for each in left:
+        for each in [*left, *(each for each in after if each.verdict == "forbidden")]:
             typer.echo(f"melisma: {each.what} {each.topic}: {each.detail}", err=True)
         if left:
             raise typer.Exit(1)
 
 
 def _findings(place: Workplace) -> list[Finding]:
-    return all_findings(place.log, RegistrySettings(), KafkaSettings(), place.codec)
+    origins = place.settings.cors_origins
+    return [
+        *all_findings(place.log, RegistrySettings(), KafkaSettings(), place.codec),
+        *bucket_findings(S3Settings.read(), origins, repair=False),
+    ]
 
 
 def _now(before: Finding, after: Sequence[Finding]) -> bool:
