@@ -53,8 +53,11 @@ def _servers(data: Path | None) -> Iterator[None]:
     place. Those that ran before are left running.
     """
     from tools.ops import provisioning
+    from tools.ops.buckets import bucket_findings
     from tools.stack.errors import StackError
     from tools.stack.stack import Stack
+    from topics.artifacts.s3_settings import S3Settings
+    from topics.log.kafka.settings import KafkaSettings
     from topics.registry import RegistrySettings
 
     settings, _ = settings_for(data)
@@ -67,7 +70,10 @@ def _servers(data: Path | None) -> Iterator[None]:
     try:
         log = settings.open_log()
         try:
-            findings = provisioning.apply(log, RegistrySettings(), settings.codec())
+            kafka, registry = KafkaSettings(), RegistrySettings()
+            findings = provisioning.apply(log, registry, settings.codec(), kafka)
+            origins = settings.cors_origins
+            findings += bucket_findings(S3Settings.read(), origins, repair=True)
         finally:
             log.close()
         for finding in findings:
