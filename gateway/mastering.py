@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -24,6 +24,22 @@ from gateway.uploading import MASTERED_FORMATS, complete, received
 from schemas.documents.decision import SETTINGS, Change, Decision, Overrides
 from schemas.events import Artifact, Mastering, MasteringRequested, Work
 from schemas.work import MASTERING_STAGES, find, of_song
+
+MADE_BY: Mapping[str, str] = {
+    "analysis-before": "analysis",
+    "analysis-reference": "analysis",
+    "decision": "decision",
+    **dict.fromkeys(("master", "preview", "analysis-after", "report", "words"), "rendering"),
+    **dict.fromkeys(("compare-before", "compare-after", "checks"), "rendering"),
+}
+"""Which stage makes an artifact (of any song); any other comes from the client."""
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "analysis": ("source",),
+    "decision": ("source", "analysis-before"),
+    "rendering": ("source", "analysis-before", "decision"),
+}
+"""What a job that begins at a stage has to bring along, for each song."""
 
 RETRY_BUSY_S = 30
 """What a client with too many open jobs waits: a song of four minutes takes about 20 s."""
@@ -136,7 +152,6 @@ def decide_again(
         if not attempt.resumed or services.store.job(caller.tenant, new_id) is None:
             _check_room(services, caller)
         track = services.store.track(caller.tenant, work.track_id)
-        made_before = ("source", "reference", "analysis-before", "analysis-reference")
         again = replace(
             work,
             job_id=new_id,
@@ -146,7 +161,7 @@ def decide_again(
             parent=work.version,
             attempt=1,
             from_stage="decision",
-            artifacts=tuple(a for a in work.artifacts if a.name.split(".")[0] in made_before),
+            artifacts=kept(work, "decision"),
             backends={n: b for n, b in work.backends.items() if n == "analysis"},
             replay_id="",
             force=False,
@@ -158,6 +173,12 @@ def decide_again(
         )
         services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return again
+
+
+def kept(work: Work, stage: str) -> tuple[Artifact, ...]:
+    """The artifacts that neither the stage nor a later one makes."""
+    ahead = MASTERING_STAGES[MASTERING_STAGES.index(stage) :]
+    return tuple(a for a in work.artifacts if MADE_BY.get(a.name.split(".")[0]) not in ahead)
 
 
 def masters(
@@ -271,23 +292,23 @@ def _overridden(
         raise Problem(Code.MATERIAL_MISSING, f"Job '{work.job_id}' has no decision to change.")
     decision = Decision.from_json(services.artifacts.read(decided.uri))
     name = of_song("overrides", song, wanted.songs)
-    older = next((each for each in wanted.overrides if each.name == name), None)
-    kept: dict[str, Change] = {}
-    if older is not None:
-        before = Overrides.from_json(services.artifacts.read(older.uri))
-        kept = {change.move: change for change in before.changes}
+    earlier = next((each for each in wanted.overrides if each.name == name), None)
+    merged: dict[str, Change] = {}
+    if earlier is not None:
+        before = Overrides.from_json(services.artifacts.read(earlier.uri))
+        merged = {change.move: change for change in before.changes}
     for index, change in enumerate(changes):
-        _check_change(decision, kept, change, index)
-        kept[change.move] = _merged(kept.get(change.move), change)
-    document = Overrides(changes=tuple(kept.values()))
+        _check_change(decision, merged, change, index)
+        merged[change.move] = _joined(merged.get(change.move), change)
+    document = Overrides(changes=tuple(merged.values()))
     others = (each for each in wanted.overrides if each.name != name)
     return (*others, _keep(services, caller.tenant, name, document))
 
 
-def _check_change(decision: Decision, kept: dict[str, Change], change: Change, index: int) -> None:
+def _check_change(decision: Decision, older: dict[str, Change], change: Change, index: int) -> None:
     """Raise 422 for a change of no move, or one that the move cannot take."""
     move = next((each for each in decision.moves if each.id == change.move), None)
-    if move is None and change.move not in kept:  # a dropped move can be had back
+    if move is None and change.move not in older:  # a dropped move can be had back
         known = ", ".join(each.id for each in decision.moves) or "none"
         raise _invalid(f"changes/{index}/move", f"no such move; there are: {known}")
     if move is None or change.drop:
@@ -300,7 +321,7 @@ def _check_change(decision: Decision, kept: dict[str, Change], change: Change, i
         raise _invalid(where, first["msg"]) from None
 
 
-def _merged(before: Change | None, change: Change) -> Change:
+def _joined(before: Change | None, change: Change) -> Change:
     if before is None or before.drop or change.drop:
         return change
     return change.model_copy(update={"parameters": {**before.parameters, **change.parameters}})

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topics.process import process_name
@@ -59,6 +59,16 @@ class StageSettings(BaseSettings):
     model_threads: NonNegativeInt = Field(
         default=0,
         description="Threads that a full backend computes with on the CPU; 0 for every core.",
+    )
+
+    explainer_base_url: str = Field(
+        default="",
+        description="Address before /chat/completions of an OpenAI-compatible endpoint that words "
+        "the reports of masters; empty: the rules do.",
+    )
+    explainer_model: str = Field(default="", description="Name of the model to ask there.")
+    explainer_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key for it; empty where it needs none."
     )
 
     slots: dict[str, PositiveInt] = Field(

@@ -15,7 +15,7 @@ from gateway.settings import GatewaySettings
 from processors.runtime import find
 from processors.runtime.host import Host
 from processors.settings import StageSettings
-from schemas.work import STAGES
+from schemas.work import EVERY_STAGE
 from topics import logs
 from topics.catalog import partitions, retention_ms
 from topics.log import EmbeddedLog, Log, LogError
@@ -33,9 +33,9 @@ def bus(settings: BusSettings) -> Iterator[Log]:
     over = threading.Event()
     try:
         codec = settings.codec()
-        log.provision({codec.on_log(name): n for name, n in partitions(STAGES).items()})
+        log.provision({codec.on_log(name): n for name, n in partitions(EVERY_STAGE).items()})
         if isinstance(log, EmbeddedLog):  # a broker trims by itself
-            kept = {codec.on_log(name): ms for name, ms in retention_ms(STAGES).items()}
+            kept = {codec.on_log(name): ms for name, ms in retention_ms(EVERY_STAGE).items()}
             threading.Thread(target=_trim, args=(log, kept, over), name="trim", daemon=True).start()
         yield log
     finally:
@@ -135,5 +135,5 @@ def everything(
     with ExitStack() as parts:
         log = parts.enter_context(bus(gateway_settings))
         parts.enter_context(projector(gateway_settings, log, over or threading.Event()))
-        parts.enter_context(stages(STAGES, stage_settings, log))
+        parts.enter_context(stages(EVERY_STAGE, stage_settings, log))
         yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))

@@ -20,7 +20,7 @@ from rich.panel import Panel
 from gateway.projection.store import StoreError
 from gateway.settings import GatewaySettings
 from processors.settings import StageSettings
-from schemas.work import STAGES
+from schemas.work import EVERY_STAGE
 from tools import product
 from topics import logs
 from topics.artifacts import ArtifactError
@@ -87,15 +87,15 @@ def _servers(data: Path | None) -> Iterator[None]:
 
 def run_worker(names: Sequence[str], *, data: Path | None) -> None:
     """`melisma worker`: some stages until Ctrl-C or SIGTERM."""
-    unknown = [name for name in names if name not in STAGES]
+    unknown = [name for name in names if name not in EVERY_STAGE]
     if unknown:
-        fail(f"there is no stage '{unknown[0]}'; the stages are {', '.join(STAGES)}")
+        fail(f"there is no stage '{unknown[0]}'; the stages are {', '.join(EVERY_STAGE)}")
     with _stoppable() as stop:
         _, settings = settings_for(data)
         _configure(settings.bus)
         with (
             product.bus(settings.bus) as log,
-            product.stages(names or STAGES, settings, log) as host,
+            product.stages(names or EVERY_STAGE, settings, log) as host,
         ):
             while not stop.wait(_LOOK_S):
                 health = host.health(lag=False)

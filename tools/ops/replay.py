@@ -11,11 +11,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gateway import mastering
 from gateway.identifiers import derive
 from gateway.projection.track import Track, Version
 from gateway.reprocessing import MADE_BY, NEEDS
-from schemas.events import EVENTS, Artifact, Backend, ReprocessRequested, Work
-from schemas.work import STAGES
+from schemas.events import (
+    EVENTS,
+    Artifact,
+    Backend,
+    Mastering,
+    MasteringRequested,
+    ReprocessRequested,
+    Work,
+)
+from schemas.work import STAGES, pipeline_of
 from topics.catalog import CATALOG
 
 WORK_TOPICS = tuple(name for name, kind in EVENTS.items() if "work" in kind.__dataclass_fields__)
@@ -40,6 +49,7 @@ class Candidate:
     event_id: str
     work: Work
     replays: int = 0  # how many replays led to it
+    mastering: Mastering | None = None  # what was asked for, where it is a master's
 
     @property
     def place(self) -> str:
@@ -75,9 +85,12 @@ class Request:
         """For the loop guard's header: this one included."""
         return self.source.replays + 1
 
-    def event(self, version: int) -> ReprocessRequested:
+    def event(self, version: int) -> MasteringRequested | ReprocessRequested:
         """What is written, once the version is known."""
-        return ReprocessRequested(work=replace(self.work, version=version), reason="replay")
+        work = replace(self.work, version=version)
+        if self.source.mastering is None:
+            return ReprocessRequested(work=work, reason="replay")
+        return MasteringRequested(work=work, mastering=self.source.mastering, reason="replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,11 @@ def plan(
     def skip(reason: Reason, why: str, source: Candidate = newest) -> Skipped:
         return Skipped(source.work.tenant, source.work.track_id, reason, why, source)
 
+    usable = [one for one in usable if pipeline_of(one.work.from_stage) == pipeline_of(order.stage)]
+    if not usable:
+        return skip("no_material", f"it belongs to a system that has no stage {order.stage}")
+    newest_first = sorted(usable, key=_age, reverse=True)
+    newest = newest_first[0]
     refused = _refused(track)
     if refused is not None:
         return skip(*refused)
@@ -126,7 +144,7 @@ def plan(
             unfit = skip("edited_since", why, source)
             continue
         lyrics = _lyrics(source.work, track, order)
-        if lyrics is None and order.stage not in ("separation", "transcription"):
+        if lyrics is None and order.stage in STAGES[2:]:
             unfit = unfit or skip("no_lyrics", f"{source.place} has no lyrics yet", source)
             continue
         if source.replays >= order.max_replays:
@@ -140,7 +158,8 @@ def plan(
 def _age(one: Candidate) -> tuple[int, int, int, str, int, int]:
     """Versions are given out in order, so they tell age better than clocks do."""
     work = one.work
-    stages = [i for i, name in enumerate(STAGES, 1) if CATALOG[one.topic].owner == name]
+    order = enumerate(pipeline_of(work.from_stage), 1)
+    stages = [i for i, name in order if CATALOG[one.topic].owner == name]
     return (work.version, work.attempt, sum(stages), one.topic, one.partition, one.offset)
 
 
@@ -160,12 +179,14 @@ def _refused(track: Track | None) -> tuple[Reason, str] | None:
 
 
 def _missing(work: Work, stage: str) -> list[str]:
-    have = {artifact.name for artifact in _kept(work, stage)}
-    return [name for name in NEEDS[stage] if name not in have]
+    have = {artifact.name.split(".")[0] for artifact in _kept(work, stage)}
+    return [name for name in {**NEEDS, **mastering.NEEDS}[stage] if name not in have]
 
 
 def _kept(work: Work, stage: str) -> tuple[Artifact, ...]:
     """The artifacts that neither the stage nor a later one makes."""
+    if stage not in STAGES:
+        return mastering.kept(work, stage)
     ahead = STAGES[STAGES.index(stage) :]
     return tuple(each for each in work.artifacts if MADE_BY.get(each.name) not in ahead)
 
@@ -199,7 +220,8 @@ def _lyrics(work: Work, track: Track | None, order: Order) -> Artifact | None:
 def _work(
     source: Candidate, current: Version | None, lyrics: Artifact | None, order: Order
 ) -> Work:
-    ahead = STAGES[STAGES.index(order.stage) :]
+    stages = pipeline_of(order.stage)
+    ahead = stages[stages.index(order.stage) :]
     backends: Mapping[str, Backend] = source.work.backends
     if current is not None:  # who wrote the words down goes with the words
         own = {name: made for name, made in backends.items() if name != "transcription"}
@@ -207,7 +229,9 @@ def _work(
         backends = own | words
     return replace(
         source.work,
-        job_id=derive(f"{order.replay_id}/{source.event_id}", "job"),
+        job_id=derive(
+            f"{order.replay_id}/{source.event_id}", "mastering" if source.mastering else "job"
+        ),
         version=0,
         parent=current.number if current is not None else 0,
         attempt=1,

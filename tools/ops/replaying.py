@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.projection.reservations import Reservations
 from gateway.projection.store import ProjectionStore
-from schemas.events import ReprocessRequested, Work
+from schemas.events import Mastering, MasteringRequested, ReprocessRequested, Work
 from tools.ops import reading
 from tools.ops.headers import COUNT, ID, OF, number
 from tools.ops.replay import WORK_TOPICS, Candidate, Order, Request, Skipped, plan
@@ -21,7 +21,7 @@ from topics.codec import Codec, Envelope, Poison
 from topics.log import Log, Outgoing, Record
 
 SOURCE = "replay"
-_REQUESTS = ReprocessRequested.topic
+_REQUESTS = (ReprocessRequested.topic, MasteringRequested.topic)
 _BATCH = 100  # requests in one transaction, far below its 10 s time-out
 
 Where = tuple[str, str]  # tenant and track
@@ -85,7 +85,7 @@ def survey(
     found = Survey()
     counts: dict[str, int] = {}  # job -> replays behind it
     taken: list[tuple[Candidate, Where]] = []
-    topics = [codec.on_log(name) for name in {*selection.topics(), _REQUESTS}]
+    topics = [codec.on_log(name) for name in {*selection.topics(), *_REQUESTS}]
     for record in reading.records(log, topics, progress=progress):
         topic = codec.in_catalog(record.topic)
         try:
@@ -97,14 +97,16 @@ def survey(
         if not isinstance(work, Work):
             continue
         where = (work.tenant, work.track_id)
-        if topic == _REQUESTS:
+        if topic in _REQUESTS:
             before = counts.get(work.job_id, 0)
             counts[work.job_id] = max(before, number(record.headers, COUNT))
             if work.replay_id == replay_id:
                 found.requested[where] = work
         if selection.takes(record, topic, work):
             place = (topic, record.partition, record.offset)
-            taken.append((Candidate(*place, envelope.id, work), where))
+            wanted = getattr(envelope.event, "mastering", None)
+            mastering = wanted if isinstance(wanted, Mastering) else None
+            taken.append((Candidate(*place, envelope.id, work, mastering=mastering), where))
     for candidate, where in taken:
         replays = counts.get(candidate.work.job_id, 0)
         found.candidates[where].append(replace(candidate, replays=replays))
@@ -174,7 +176,11 @@ def _batches(requests: Iterable[Request], size: int) -> Iterator[list[Request]]:
 
 
 def _outgoing(
-    codec: Codec, request: Request, event: ReprocessRequested, replay_id: str, now_ms: int
+    codec: Codec,
+    request: Request,
+    event: MasteringRequested | ReprocessRequested,
+    replay_id: str,
+    now_ms: int,
 ) -> Outgoing:
     caused = Envelope.caused(
         event,

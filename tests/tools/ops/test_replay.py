@@ -199,11 +199,16 @@ def test_a_track_that_the_projection_does_not_know_is_replayed_from_its_events()
 
 
 def test_events_that_carry_work_are_those_of_stages_and_requests() -> None:
-    assert {"import-requested", "reprocess-requested", *MADE_TOPICS} == set(WORK_TOPICS)
+    requests = {"import-requested", "reprocess-requested", "mastering-requested"}
+    assert requests | MADE_TOPICS == set(WORK_TOPICS)
     assert ImportRequested.topic in WORK_TOPICS
 
 
-MADE_TOPICS = {"separated", "transcribed", "aligned", "checked", "published"}
+MADE_TOPICS = {"separated", "transcribed", "aligned", "checked", "published"} | {
+    "analyzed",
+    "decided",
+    "mastered",
+}
 
 
 @settings(deadline=None)

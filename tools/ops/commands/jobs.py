@@ -11,7 +11,7 @@ import typer
 
 from gateway.client import Backoff, Client, Refused, Unreachable
 from gateway.steps import step_of
-from schemas.work import STEPS
+from schemas.work import EVERY_STEP
 from tools.ops import display
 from tools.ops.times import age, instant_ms, rfc3339
 from tools.ops.workplace import checked, complaining, fail
@@ -33,8 +33,8 @@ def ls(
             fail(f"there is no state '{state}'; the states are {', '.join(STATES)}")
         query["state"] = state
     if stage:
-        if step_of(stage) not in STEPS:
-            fail(f"there is no stage '{stage}'; the stages are {', '.join(STEPS.values())}")
+        if step_of(stage) not in EVERY_STEP:
+            fail(f"there is no stage '{stage}'; the stages are {', '.join(EVERY_STEP.values())}")
         query["step"] = step_of(stage)
     since_ms = checked(instant_ms, since, time.time_ns() // 1_000_000)
     if since_ms is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from gateway.identifiers import new_seed
-from schemas.work import STAGES, STEPS
+from schemas.work import EVERY_STAGE, EVERY_STEP
 from tools.ops import display, reading
 from tools.ops.replay import WORK_TOPICS, Order, Request
 from tools.ops.replaying import Plan, Selection, plan_all, publish, survey
@@ -32,7 +32,10 @@ def replay(
     """Plan, ask, write, and say what was done."""
     order = order if order.replay_id else _named(order)
     with workplace(data) as place, ExitStack() as parts:
-        topics = [place.codec.on_log(name) for name in {*selection.topics(), "reprocess-requested"}]
+        topics = [
+            place.codec.on_log(name)
+            for name in {*selection.topics(), "reprocess-requested", "mastering-requested"}
+        ]
         with display.progress("reading", reading.count(place.log, topics)) as counted:
             found = survey(place.log, place.codec, selection, order.replay_id, counted)
         store = parts.enter_context(place.projection())
@@ -88,9 +91,9 @@ def selection_of(
 
 def stage_of(name: str) -> str:
     """A stage by its own name or by that of its API step."""
-    stage = STEPS.get(name, name)
-    if stage not in STAGES:
-        fail(f"there is no stage '{name}'; the stages are {', '.join(STAGES)}")
+    stage = EVERY_STEP.get(name, name)
+    if stage not in EVERY_STAGE:
+        fail(f"there is no stage '{name}'; the stages are {', '.join(EVERY_STAGE)}")
     return stage
 
 
