@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from gateway.client import Client
+from gateway.projection.projector import GROUP as PROJECTOR
 from schemas.events import (
     Aligned,
     Artifact,
@@ -46,7 +47,7 @@ class Seen:
     events: Mapping[str, Sequence[Envelope]]
     poison: Mapping[str, Sequence[Record]]
     dead: Mapping[str, Sequence[Record]]
-    """Dead letters by stage."""
+    """Dead letters by the stage that gave up; ``projector`` is one more."""
     artifacts: int = 0
     """How many were fetched and had the bytes that their references promise."""
     twice: Mapping[str, int] = field(default_factory=dict)
@@ -90,8 +91,8 @@ def read(told: Mapping[str, str]) -> Seen:
     log, codec = open_log(told), open_codec(told)
     events: dict[str, list[Envelope]] = {name: [] for name in CATALOG}
     poison: dict[str, list[Record]] = {name: [] for name in CATALOG}
-    dead: dict[str, list[Record]] = {stage: [] for stage in STAGES}
-    letters = {codec.on_log(dead_letter_topic(stage)): stage for stage in STAGES}
+    dead: dict[str, list[Record]] = {owner: [] for owner in (*STAGES, PROJECTOR)}
+    letters = {codec.on_log(dead_letter_topic(owner)): owner for owner in dead}
     try:
         reader = log.reader([*map(codec.on_log, CATALOG), *letters])
         while not reader.caught_up():

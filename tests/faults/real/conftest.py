@@ -20,13 +20,21 @@ HERE = Path(__file__).parent
 ALWAYS = ("test_kill.py", "test_outage.py")
 """Choose a third of their faults themselves, over servers and parts that they start once."""
 
+RUNTIME = "test_outcomes.py"
+
+
+def _ids(items: list[pytest.Item]) -> list[str]:
+    return sorted({item.nodeid for item in items})
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave a third of the tests in a short run, the seed's; all of them where one was named."""
     mine = [item for item in items if item.path.parent == HERE and item.path.name not in ALWAYS]
     if WHOLE or any("::" in argument or ".py" in argument for argument in config.args):
         return
-    kept = chosen(sorted({item.nodeid for item in mine}), "tests")
+    of_runtime = [item for item in mine if item.path.name == RUNTIME]  # many, and small
+    of_product = [item for item in mine if item.path.name != RUNTIME]
+    kept = {*chosen(_ids(of_runtime), RUNTIME), *chosen(_ids(of_product), "tests")}
     left_out = [item for item in mine if item.nodeid not in kept]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
