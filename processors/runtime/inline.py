@@ -27,7 +27,10 @@ class Inline:
 
     Nothing can be killed here, neither for a cancel nor at a limit, and a handler that crashes the
     interpreter takes the stage with it. So its task has no store and no scratch folder: what
-    reads media, or waits for anybody, is not for this.
+    reads media, or waits for anybody, is not for this. That leaves out every stage that turns
+    artifacts into artifacts, publishing too: its work is two calls to the store, which on S3 are
+    tens of milliseconds on a good day and a minute on a bad one, and nobody polls meanwhile. What
+    it is for are stages that make events out of events.
     """
 
     def __init__(self, stage: Stage, settings: StageSettings, clock: Clock) -> None:

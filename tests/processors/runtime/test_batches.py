@@ -96,11 +96,9 @@ def test_one_of_a_batch_is_tried_again_alone(rig: Rig) -> None:
         rig.ahead_ms = 31_000
         host.wake()
         made = rig.wait_for("separated", 6)
-    assert made[-1].id in {
-        event_id(asked.id, "swift", "separated", "attempt 1"),
-        *(one.id for one in made[:-1]),
-    }
-    assert len({one.id for one in made}) == 6
+    ids = {one.id for one in made}
+    assert event_id(asked.id, "swift", "separated", "attempt 1") in ids
+    assert len(ids) == 6
 
 
 def test_the_breaker_trips_in_mid_batch_and_keeps_what_came_before(rig: Rig) -> None:

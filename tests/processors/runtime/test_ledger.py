@@ -229,11 +229,14 @@ def test_a_fenced_commit_on_a_partition_that_stayed_is_read_again(tmp_path: Path
     log = Troubled(rig.log)
     log.faults = [("before", Fenced("a rebalance came between"))]
     rig.log = log
-    rig.request("a")
+    for attempt in (1, 2, 3):
+        rig.request("a", attempt=attempt)
     with rig.host():
-        rig.wait_for("separated")
-        until(lambda: rig.committed("trial") == 1, "the offset")
-    assert rig.written() == {"import-requested": 1, "separated": 1}
+        made = rig.wait_for("separated", 3)
+        until(lambda: rig.committed("trial") == 3, "the offset")
+    # In their order: what was polled behind the refused one does not come before it.
+    assert [m.event.work.attempt for m in made if isinstance(m.event, Separated)] == [1, 2, 3]
+    assert rig.written() == {"import-requested": 3, "separated": 3}
     rig.log.close()
 
 
