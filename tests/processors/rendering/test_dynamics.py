@@ -40,9 +40,7 @@ def test_bands_are_compressed_apart() -> None:
     low, high = sine(60, 2, level=0.8), sine(3_000, 2, level=0.05)
     hard = CompressorBand(threshold_db=-30, ratio=10)
     gentle = CompressorBand(threshold_db=0, ratio=1)
-    made = process(
-        Compressor(crossovers_hz=(500.0,), bands=(hard, gentle)), low + high, RATE
-    )
+    made = process(Compressor(crossovers_hz=(500.0,), bands=(hard, gentle)), low + high, RATE)
     assert gain_at(low, made, 60, RATE) < -15
     assert gain_at(high, made, 3_000, RATE) == pytest.approx(0, abs=0.1)
 

@@ -74,11 +74,7 @@ def test_match_curve_goes_through_its_points(phase: str) -> None:
 
 
 @settings(max_examples=50)
-@given(
-    st.lists(
-        st.floats(-6, 6), min_size=len(THIRD_OCTAVES_HZ), max_size=len(THIRD_OCTAVES_HZ)
-    )
-)
+@given(st.lists(st.floats(-6, 6), min_size=len(THIRD_OCTAVES_HZ), max_size=len(THIRD_OCTAVES_HZ)))
 def test_a_curve_never_passes_its_bounds(points: list[float]) -> None:
     made = curve_at(tuple(points), np.geomspace(1, 24_000, 2_000))
     assert made.min() >= min(points) - 1e-9

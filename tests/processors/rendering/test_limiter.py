@@ -117,9 +117,7 @@ def test_limiting_as_a_module_is_the_same() -> None:
     assert np.array_equal(process(Limiter(), sound, RATE), limited(sound))
 
 
-@pytest.mark.parametrize(
-    ("share", "phase_deg"), [(4, 45.0), (6, 60.0), (8, 67.5), (4, 0.0)]
-)
+@pytest.mark.parametrize(("share", "phase_deg"), [(4, 45.0), (6, 60.0), (8, 67.5), (4, 0.0)])
 def test_true_peak_of_tech_3341_tones(share: int, phase_deg: float) -> None:
     t = np.arange(RATE // 2)
     fade = np.minimum(1, np.minimum(t, t[::-1]) / 441)
