@@ -87,6 +87,13 @@ def _held(
         units = {"wanted": unit, "promised": unit}
         words = told("out-of-range", units, wanted=wanted, promised=promised)
         compromises.append(
-            Compromise(about=about, wanted=wanted, promised=promised, unit=unit, words=words)
+            Compromise(
+                code="out-of-range",
+                about=about,
+                wanted=wanted,
+                promised=promised,
+                unit=unit,
+                words=words,
+            )
         )
     return promised

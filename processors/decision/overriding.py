@@ -36,7 +36,7 @@ def apply_overrides(decision: Decision, changes: Overrides | Iterable[Change]) -
         else:
             moves[change.move] = _changed(moves[change.move], change)
     left = tuple(moves.values())
-    _keep_the_ceiling(left, wanted)
+    _keep_the_ceiling(decision, left)
     try:
         chain = assemble(left)
     except ValidationError as error:
@@ -47,13 +47,11 @@ def apply_overrides(decision: Decision, changes: Overrides | Iterable[Change]) -
         ) from error
     facts = {p.measurement: Fact(p.before, p.tolerance, p.unit) for p in decision.predicted}
     predicted, compromises = predict(facts, left, chain)
-    about = {compromise.about for compromise in compromises}
-    goal = chain.loudness
+    new_goal = any(move.module == "loudness" and move.by_hand for move in left)
     asked = [
         c
         for c in decision.compromises
-        # What the rules could not promise is worked out anew; what lies outside any chain stays.
-        if c.about not in about and (goal is None or c.promised >= goal.lufs)
+        if c.code != "out-of-reach" and not (c.code == "out-of-range" and new_goal)
     ]
     return decision.model_copy(
         update={
@@ -118,10 +116,10 @@ def _written(name: str, value: object, russian: bool) -> str:
     return number(float(value), unit_of(name), russian=russian)
 
 
-def _keep_the_ceiling(moves: Iterable[Move], wanted: Iterable[Change]) -> None:
-    modules = {move.module for move in moves if move.parameters.get("enabled", True) is not False}
+def _keep_the_ceiling(decision: Decision, left: Iterable[Move]) -> None:
+    modules = {move.module for move in left if move.parameters.get("enabled", True) is not False}
     if "loudness" in modules and "limiter" not in modules:
-        culprit = next((c.move for c in wanted if c.move.startswith("limiter")), "limiter")
+        culprit = next((m.id for m in decision.moves if m.module == "limiter"), "limiter")
         raise OverrideRefused(
             "needed",
             culprit,

@@ -88,6 +88,7 @@ def predict(
 def _too_loud(wanted: float, promised: float, limiting: float) -> Compromise:
     promised = round(promised, 2)
     return Compromise(
+        code="out-of-reach",
         about=LUFS,
         wanted=wanted,
         promised=promised,

@@ -86,6 +86,6 @@ def sentences() -> Mapping[str, Sentence]:
     return {name: Sentence.model_validate(raw) for name, raw in yaml.safe_load(text).items()}
 
 
-def told(name: str, units: Mapping[str, str] | None = None, **values: object) -> Words:
+def told(name: str, units: Mapping[str, str] | None = None, /, **values: object) -> Words:
     """One of the engine's own sentences with these numbers."""
     return say(sentences()[name], values, units or {})

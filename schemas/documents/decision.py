@@ -130,6 +130,9 @@ class Note(Document):
 class Compromise(Document):
     """A wish that this song cannot be brought to, and what is promised in its place."""
 
+    code: Literal["out-of-range", "out-of-reach", "album"] = Field(
+        description="no chain can be told so; this song cannot get there; another song cannot"
+    )
     about: str
     wanted: float
     promised: float
