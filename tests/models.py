@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,91 @@ def demucs_repo(
         bag["weights"] = weights
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(bag))
     return folder
+
+
+def nemo_model(path: Path, texts: Sequence[str], *, seed: int = 0, ctc: bool = True) -> Path:
+    """A ``.nemo`` file of a Conformer-CTC with a BPE tokenizer of these texts, as NeMo saves it."""
+    import sentencepiece
+    import torch
+    from nemo.collections.asr.models import EncDecCTCModelBPE, EncDecRNNTBPEModel
+    from omegaconf import OmegaConf
+
+    tokenizer = path.parent / f"{path.stem}-tokenizer"
+    tokenizer.mkdir(parents=True, exist_ok=True)
+    corpus = tokenizer / "corpus.txt"
+    corpus.write_text("\n".join(texts), "utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(tokenizer / "tokenizer"),
+        vocab_size=48,
+        model_type="bpe",
+        character_coverage=1.0,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    pieces = sentencepiece.SentencePieceProcessor(str(tokenizer / "tokenizer.model"))
+    names = [pieces.id_to_piece(number) for number in range(pieces.get_piece_size())]
+    (tokenizer / "vocab.txt").write_text("\n".join(names), "utf-8")
+    width = 16
+    config: dict[str, Any] = {
+        "sample_rate": 16_000,
+        "preprocessor": {
+            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+            "sample_rate": 16_000,
+            "normalize": "per_feature",
+            "window_size": 0.025,
+            "window_stride": 0.01,
+            "features": 80,
+            "n_fft": 512,
+        },
+        "encoder": {
+            "_target_": "nemo.collections.asr.modules.ConformerEncoder",
+            "feat_in": 80,
+            "feat_out": -1,
+            "n_layers": 2,
+            "d_model": width,
+            "subsampling": "striding",
+            "subsampling_factor": 4,
+            "subsampling_conv_channels": 16,
+            "ff_expansion_factor": 2,
+            "self_attention_model": "rel_pos",
+            "n_heads": 2,
+            "conv_kernel_size": 9,
+        },
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+            "feat_in": width,
+            "num_classes": -1,
+            "vocabulary": [],
+        },
+        "tokenizer": {"dir": str(tokenizer), "type": "bpe"},
+        "decoding": {"strategy": "greedy"},
+    }
+    if not ctc:
+        config |= {
+            "decoding": {"strategy": "greedy", "greedy": {"max_symbols": 10}},
+            "labels": [],
+            "model_defaults": {"enc_hidden": width, "pred_hidden": width, "joint_hidden": width},
+            "decoder": {
+                "_target_": "nemo.collections.asr.modules.RNNTDecoder",
+                "normalization_mode": None,
+                "random_state_sampling": False,
+                "blank_as_pad": True,
+                "prednet": {"pred_hidden": width, "pred_rnn_layers": 1},
+            },
+            "joint": {
+                "_target_": "nemo.collections.asr.modules.RNNTJoint",
+                "log_softmax": None,
+                "jointnet": {
+                    "joint_hidden": width,
+                    "activation": "relu",
+                    "encoder_hidden": width,
+                    "pred_hidden": width,
+                },
+            },
+            "loss": {"loss_name": "default"},
+        }
+    torch.manual_seed(seed)
+    kind = EncDecCTCModelBPE if ctc else EncDecRNNTBPEModel
+    kind(cfg=OmegaConf.create(config)).save_to(str(path))
+    return path

@@ -12,8 +12,7 @@ for their guard against silence, which is fixed here (`_TYPICAL_STD`).
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import soxr
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
 from processors.separation.separator import Progress, Stems
+from processors.weights import digest
 
 _OVERLAP = 0.25  # of a window; Demucs' default, what its published figures were measured with
 _TYPICAL_STD = np.float32(0.1)  # of a song at -20 dBFS RMS
@@ -75,7 +75,7 @@ class DemucsSeparator:
         self._parts = _with_a_say(bag, self._voice)
         longest = min(float(part.module.segment) for part in self._parts)
         self._window_s = min(window_s or longest, longest)
-        self.hash = _digest(part.module for part in self._parts)
+        self.hash = digest(part.module for part in self._parts)
 
     def separate(self, mix: Audio, progress: Progress) -> Stems:
         """Separate a mono or stereo mix of any rate from 8 kHz; see ``Separator``."""
@@ -186,16 +186,6 @@ def _with_a_say(bag: Any, voice: int) -> tuple[_Part, ...]:
         for module, weights in zip(bag.models, bag.weights, strict=True)
         if weights[voice]
     )
-
-
-def _digest(modules: Iterable[Any]) -> str:
-    """SHA-256 over the weights in use, the same wherever they were loaded from."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
-    return digest.hexdigest()
 
 
 def _as_wanted(mix: Audio, rate: int, channels: int) -> Samples:

@@ -15,8 +15,9 @@ import pocketsphinx
 import soxr
 
 from processors.audio.activity import detect
+from processors.audio.phrases import phrases
 from processors.audio.samples import Audio
-from processors.transcription.phrasing import phrases, supported, to_lines
+from processors.transcription.phrasing import supported, to_lines
 from processors.transcription.recognizer import (
     LanguageNotRecognized,
     Progress,

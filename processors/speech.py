@@ -1,0 +1,202 @@
+"""A CTC speech model of NeMo: what alignment and transcription hear a vocal stem with.
+
+Both work on the same log-probabilities, so that the model runs once a stem, and a transcript's
+times are those that alignment would find. Models without a CTC head (RNN-T, encoder-decoder) give
+no such thing and are refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+
+from processors.alignment.ctc import Emissions
+from processors.audio.activity import detect
+from processors.audio.phrases import phrases
+from processors.audio.samples import Audio, Samples
+from processors.choices import ModelUnavailable
+from processors.weights import digest
+
+Progress = Callable[[float], None]
+
+_SHORTEST_S = 0.1  # less is no frame of the model
+_CERTAIN = np.float16(-20.0)  # nats: of every token but blank where nobody sings
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word of the likeliest path: frames ``[first, last]`` of its tokens, mean probability."""
+
+    text: str
+    first: int
+    last: int
+    probability: float
+
+
+class SpeechModel:
+    """One loaded model. Not for several threads."""
+
+    def __init__(self, model: str, *, device: Callable[[], str]) -> None:
+        """Load a ``.nemo`` file, or a model by name from its hub. Raises `ModelUnavailable`."""
+        self._net = _loaded(model)
+        self.device = device()
+        """``cpu`` or ``cuda``."""
+        self.model = f"nemo {Path(model).stem if model.endswith('.nemo') else model}"
+        self.hash = digest([self._net])
+        self._net.to(self.device).eval()
+        config = self._net.cfg.preprocessor
+        self._rate = int(config.sample_rate)
+        self._hop = round(float(config.window_stride) * self._rate)
+        # What is padded or dithered at random would make two runs differ.
+        self._net.preprocessor.featurizer.dither = 0.0
+        self._net.preprocessor.featurizer.pad_to = 0
+        self._subsampling = int(self._net.encoder.subsampling_factor)
+        self._vocabulary = _Vocabulary(self._net)
+
+    def hear(self, vocals: Audio, progress: Progress) -> Emissions:
+        """Log-probabilities of a whole stem, phrase by phrase; silence where nobody sings.
+
+        Recognition of songs gains from being cut along vocal energy (Jam-ALT), memory follows the
+        longest phrase, and nothing is invented over a break.
+        """
+        mono = vocals.mono()
+        speech = soxr.resample(mono, vocals.rate, self._rate) if vocals.rate != self._rate else mono
+        step = self._hop * self._subsampling
+        frames = max(1, -(-len(speech) // step))
+        tokens = len(self._vocabulary.pieces) + 1
+        heard = np.full((frames, tokens), _CERTAIN, np.float16)
+        heard[:, -1] = 0.0
+        spans = phrases(detect(vocals), int(vocals.frames * 1000 // vocals.rate))
+        for done, span in enumerate(spans, start=1):
+            # Phrases begin on the grid of frames, so that theirs are the song's.
+            first = span.start_ms * self._rate // 1000 // step
+            stop = -(-span.end_ms * self._rate // 1000 // step)
+            sound = speech[first * step : stop * step]
+            if len(sound) >= _SHORTEST_S * self._rate:
+                found = self._log_probs(sound)[: frames - first]
+                heard[first : first + len(found)] = found
+            progress(done / len(spans))
+        return Emissions(heard.astype(np.float32), tokens - 1, 1000.0 * step / self._rate)
+
+    def _log_probs(self, sound: Samples) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            signal = torch.from_numpy(np.ascontiguousarray(sound))[None].to(self.device)
+            length = torch.tensor([signal.shape[1]], device=self.device)
+            features, count = self._net.preprocessor(input_signal=signal, length=length)
+            encoded, count = self._net.encoder(audio_signal=features, length=count)
+            head = getattr(self._net, "ctc_decoder", self._net.decoder)
+            found = head(encoder_output=encoded)[0, : int(count[0])]
+            return np.asarray(found.float().cpu().numpy(), np.float16)
+
+    def spell(self, word: str) -> tuple[int, ...]:
+        """The tokens of a word, of its letters that the model knows; none where it knows none."""
+        return self._vocabulary.spell(word)
+
+    def words(self, heard: Emissions) -> list[HeardWord]:
+        """The likeliest words: the best token of each frame, collapsed (CTC's greedy decoding)."""
+        best = heard.log_probs.argmax(axis=1)
+        words: list[HeardWord] = []
+        pieces: list[str] = []
+        told: list[int] = []
+
+        def ends() -> None:
+            text = "".join(pieces).strip()
+            if text:
+                sure = np.exp(heard.log_probs[told, best[told]])
+                words.append(HeardWord(text, told[0], told[-1], float(sure.mean())))
+            pieces.clear()
+            told.clear()
+
+        before = heard.blank
+        for frame, token in enumerate(best.tolist()):
+            if token != before and token != heard.blank:
+                piece = self._vocabulary.pieces[token]
+                if piece.startswith(("▁", " ")):
+                    ends()
+                pieces.append(piece.lstrip("▁ "))
+            if token != heard.blank:
+                told.append(frame)
+            before = token
+        ends()
+        return words
+
+
+class _Vocabulary:
+    """Subwords of a tokenizer, or letters."""
+
+    def __init__(self, net: Any) -> None:
+        head = getattr(net, "ctc_decoder", net.decoder)
+        self.pieces: Sequence[str] = [str(piece) for piece in head.vocabulary]
+        self._tokenizer = getattr(net, "tokenizer", None)
+        self._numbers = {piece: number for number, piece in enumerate(self.pieces)}
+        known = set("".join(self.pieces))
+        self._cases: tuple[Callable[[str], str], ...] = (
+            (str.lower, str.upper) if any(map(str.islower, known)) else (str.upper, str.lower)
+        )
+        self._known = known
+
+    def spell(self, word: str) -> tuple[int, ...]:
+        for case in self._cases:
+            text = "".join(letter for letter in case(word) if letter in self._known)
+            if not text:
+                continue
+            if self._tokenizer is None:
+                return tuple(self._numbers[letter] for letter in text)
+            tokens = tuple(int(number) for number in self._tokenizer.text_to_ids(text))
+            if all("unk" not in self.pieces[token] for token in tokens):
+                return tokens
+        return ()
+
+
+def packed(heard: Emissions) -> bytes:
+    """Emissions as an ``.npz``, at the precision that they were made with."""
+    out = io.BytesIO()
+    np.savez_compressed(
+        out,
+        log_probs=heard.log_probs.astype(np.float16),
+        blank=heard.blank,
+        frame_ms=heard.frame_ms,
+    )
+    return out.getvalue()
+
+
+def unpacked(path: Path) -> Emissions:
+    """What `packed` wrote."""
+    with np.load(path, allow_pickle=False) as data:
+        return Emissions(
+            data["log_probs"].astype(np.float32), int(data["blank"]), float(data["frame_ms"])
+        )
+
+
+def _loaded(model: str) -> Any:
+    try:
+        from nemo.collections.asr.models import ASRModel
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"speech: NeMo is not installed ({error.name}); `pip install 'melisma[models]'`"
+        ) from error
+    try:
+        if model.endswith(".nemo"):
+            net = ASRModel.restore_from(model, map_location="cpu")
+        else:
+            net = ASRModel.from_pretrained(model, map_location="cpu")
+    except Exception as error:  # archives, pickles and hubs fail in ways of their own
+        raise ModelUnavailable(
+            f"speech: '{model}' cannot be loaded ({type(error).__name__}: {error}); check "
+            "SPEECH_MODEL, a .nemo file or a model's name, or choose the light backend"
+        ) from error
+    head = getattr(net, "ctc_decoder", getattr(net, "decoder", None))
+    if not hasattr(head, "vocabulary"):
+        raise ModelUnavailable(
+            f"speech: '{model}' is a {type(net).__name__} without a CTC head, which alignment "
+            "needs; choose a CTC or hybrid model in SPEECH_MODEL"
+        )
+    return net
