@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.compat import get_current_datetime
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -50,6 +52,7 @@ _ELSEWHERE: Final = frozenset(
     | {"InvalidRegion", "PermanentRedirect"}
 )
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
+_SKEW_S: Final = 900  # AWS and its likes take no request further from their own time
 _HTTP_FULL: Final = 507  # RFC 4918, 11.5
 
 
@@ -172,8 +175,11 @@ def _of_answer(settings: S3Settings, error: ClientError, doing: str, keys: str) 
         )
     if code == "NoSuchBucket":
         why = f"there is no bucket '{settings.s3_bucket}'; make it, or check S3_BUCKET"
-    elif code == "RequestTimeTooSkewed":
-        why = "this machine's clock and the server's differ too much; set the clock"
+    elif code == "RequestTimeTooSkewed" or (code in _REFUSED and _clock_is_off(error)):
+        why = (
+            "this machine's clock and the server's differ too much for signatures "
+            f"({code}); set the clock (NTP)"
+        )
     elif code in _ELSEWHERE:
         why = f"bucket '{settings.s3_bucket}' is not in '{settings.s3_region}'; check S3_REGION"
     elif code in _REFUSED:
@@ -181,6 +187,17 @@ def _of_answer(settings: S3Settings, error: ClientError, doing: str, keys: str) 
     else:
         why = f"the server answers {code or status}; see its log, then try again"
     return ArtifactError(f"artifacts: S3 cannot {doing}: {why}")
+
+
+def _clock_is_off(error: ClientError) -> bool:
+    """Whether the server's date is further from ours than signatures may be: a HEAD is refused for
+    that without a word, and several servers say AccessDenied."""
+    said = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        theirs = parsedate_to_datetime(said)
+    except ValueError:
+        return False
+    return abs((get_current_datetime(remove_tzinfo=False) - theirs).total_seconds()) > _SKEW_S
 
 
 def _address(settings: S3Settings, endpoint: str) -> str:

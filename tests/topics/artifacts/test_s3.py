@@ -6,11 +6,13 @@ import hashlib
 import io
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
 import pytest
+from botocore.compat import get_current_datetime
 
 from tests.topics.artifacts import servers
 from tests.topics.artifacts.contract import PART_BYTES, ArtifactContract, Receive
@@ -270,6 +272,30 @@ def test_wrong_settings_are_named(
     with pytest.raises(ArtifactError, match=names):
         servers.store(address, s3_attempts=1, **wrong).put_if_absent(f"{prefix}/a", b"x", "a/b")
     assert "wrong-secret" not in str(checked.value)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_off_is_named(
+    shared: S3Store, prefix: str, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = shared.put(f"{prefix}/a", b"x", "text/plain").uri
+    true = get_current_datetime
+
+    def wrong(remove_tzinfo: bool = True) -> datetime:  # as botocore has it
+        return true(remove_tzinfo) + timedelta(hours=hours)
+
+    for module in ("botocore.auth", "topics.artifacts.s3_client"):
+        monkeypatch.setattr(f"{module}.get_current_datetime", wrong)
+    for ask in (
+        shared.check,
+        lambda: shared.put(f"{prefix}/b", b"x", "text/plain"),
+        lambda: shared.read(uri),
+        lambda: shared.stat(uri),  # a HEAD: refused without a word
+    ):
+        with pytest.raises(ArtifactError, match=r"clock .* differ too much .* set the clock"):
+            ask()
+    monkeypatch.undo()
+    assert shared.read(uri) == b"x"
 
 
 def test_a_bucket_is_made_once(address: Mapping[str, str]) -> None:
