@@ -70,7 +70,12 @@ class Client:
     # -- songs in ------------------------------------------------------------------------------
 
     def upload(
-        self, song: Path, *, content_type: str = "", progress: UploadProgress | None = None
+        self,
+        song: Path,
+        *,
+        content_type: str = "",
+        purpose: str = "karaoke",
+        progress: UploadProgress | None = None,
     ) -> str:
         """Upload a file in parts; its asset id. Expired part URLs are signed again."""
         size = song.stat().st_size
@@ -81,6 +86,7 @@ class Client:
                     "filename": song.name,
                     "contentType": content_type or "application/octet-stream",
                     "sizeBytes": size,
+                    "purpose": purpose,
                     "sha256": _sha256(file),
                 },
             )
@@ -111,6 +117,24 @@ class Client:
             "/v1/tracks/import",
             {name: value for name, value in wanted.items() if value is not None},
         )
+
+    def master(self, wanted: Json) -> Json:
+        """Ask for a master, in the words of the API: ``{jobId, masterId, version}``."""
+        return self._post("/v1/mastering/jobs", wanted)
+
+    def mastering_job(self, job_id: str) -> Json:
+        """Where a mastering job stands, with links to what it has made."""
+        return self._get(f"/v1/mastering/jobs/{job_id}")
+
+    def change_decision(self, job_id: str, changes: Sequence[Mapping[str, Any]]) -> Json:
+        """Change moves of a finished master: ``{jobId, masterId, version}`` of the new version."""
+        answer = self._calls.ask(
+            "PATCH",
+            f"/v1/mastering/jobs/{job_id}/decision",
+            json={"changes": list(changes)},
+            headers={"Idempotency-Key": self._new_key()},
+        )
+        return _json(answer)
 
     # -- waiting -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from tools.stack.cli import app as stack_app
 
 app = typer.Typer(
     name="melisma",
-    help="Turn songs into published, versioned karaoke.",
+    help="Turn songs into published, versioned karaoke, and mixes into masters.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -67,6 +67,52 @@ def sing(
     from tools.sing import sing_song
 
     sing_song(song, lyrics, language=language, out=out, title=title, artist=artist, data=data)
+
+
+@app.command()
+def master(
+    songs: Annotated[
+        list[Path],
+        typer.Argument(metavar="SONG...", help="WAV, AIFF or FLAC; several are an album."),
+    ],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="A finished song to come closer to.")
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option("--preset", help="streaming, loud, gentle, club, broadcast or podcast."),
+    ] = "streaming",
+    lufs: Annotated[
+        float | None,
+        typer.Option(
+            "--lufs", min=-40, max=-4, help="Integrated loudness, e.g. -14; the preset's."
+        ),
+    ] = None,
+    true_peak: Annotated[
+        float | None,
+        typer.Option("--true-peak", min=-20, max=0, help="Ceiling in dBTP; the preset's."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out"),
+    flac: Annotated[bool, typer.Option("--flac", help="FLAC instead of WAV.")] = False,
+    language: Annotated[
+        str, typer.Option("--language", help="Of the report in words: en or ru.")
+    ] = "en",
+    data: Data = None,
+) -> None:
+    """Master songs: master.wav, preview.mp3, what was done and why, and a picture of it."""
+    from tools.master import master_songs
+
+    master_songs(
+        songs,
+        reference,
+        preset=preset,
+        lufs=lufs,
+        true_peak=true_peak,
+        out=out,
+        flac=flac,
+        language=language,
+        data=data,
+    )
 
 
 @app.command()

@@ -70,12 +70,12 @@ def sing_song(
     """Make the karaoke of ``song`` in ``out`` and say how it went. Leaves with status 1 when the
     song or the lyrics cannot be used.
     """
-    _check_song(song)
+    check_song(song)
     text = _lyrics_text(lyrics)
     if out.exists() and not out.is_dir():
         fail(f"'{out}' is not a folder; name another one with --out")
     try:
-        with _own_product(data) as client, _bars() as bars:
+        with own_product(data, "melisma-sing") as client, progress_bars() as bars:
             job = _to_the_end(
                 client, bars, song, text, language=language, title=title, artist=artist
             )
@@ -94,7 +94,8 @@ def sing_song(
     return result
 
 
-def _check_song(song: Path) -> None:
+def check_song(song: Path) -> None:
+    """Leave with status 1 unless there is something to read."""
     if song.is_dir():
         fail(f"'{song}' is a folder; name one audio file in it")
     if not song.is_file():
@@ -117,7 +118,7 @@ def _lyrics_text(path: Path | None) -> str | None:
 
 
 @contextmanager
-def _own_product(data: Path | None) -> Iterator[Client]:
+def own_product(data: Path | None, client_id: str) -> Iterator[Client]:
     """The product on a free port of this machine, its log in a file of its data folder."""
     with ExitStack() as parts:
         if data is None:
@@ -132,10 +133,11 @@ def _own_product(data: Path | None) -> Iterator[Client]:
         server = parts.enter_context(
             product.everything(gateway_settings, stage_settings, host="127.0.0.1", port=0)
         )
-        yield parts.enter_context(Client(server.url, client_id="melisma-sing"))
+        yield parts.enter_context(Client(server.url, client_id=client_id))
 
 
-def _bars() -> Progress:
+def progress_bars() -> Progress:
+    """A row a step: what it does, how far it is, how long it took."""
     return Progress(
         TextColumn("{task.description}", style="bold"),
         BarColumn(bar_width=32),

@@ -15,6 +15,10 @@ from schemas.documents.rendered import Rendered
 MISSED_LU = 0.1
 """A loudness further from its goal is a miss (the issue's own tolerance, and Tech 3341's)."""
 
+MISSED_DB = 0.2
+"""What two true-peak meters may differ by (EBU Tech 3341). The renderer has held the ceiling at 16
+times the rate; the analysis, which reads noise close to half the rate otherwise, is the second."""
+
 _BLOCK = 1 << 16
 
 
@@ -27,8 +31,9 @@ def correction(chain: Chain, made: Rendered, after: Analysis) -> Chain | None:
         return None
     lufs, peak = after.loudness.integrated_lufs, after.peaks.true_peak_dbtp
     missing = goal.lufs - lufs if goal and lufs is not None and made.shortfall is None else 0.0
-    over = max(0.0, peak - limiter.ceiling_dbtp) if peak is not None else 0.0
-    if abs(missing) <= MISSED_LU and over == 0.0:
+    over = peak - limiter.ceiling_dbtp if peak is not None else 0.0
+    over = over if over > MISSED_DB else 0.0
+    if abs(missing) <= MISSED_LU and not over:
         return None
     aimed = goal
     if goal is not None and abs(missing) > MISSED_LU:
@@ -59,3 +64,20 @@ def null_test(source: Path, master: Path) -> NullTest:
                 return NullTest(samples=samples, differing=differing)
             samples += count
             differing += int(np.count_nonzero(a != b)) if a.shape == b.shape else count
+
+
+def nearer(chain: Chain, second: Analysis, first: Analysis) -> bool:
+    """Whether the second rendering keeps the promise better than the first: peaks before level."""
+    limiter, goal = chain.limiter(), chain.loudness
+
+    def over(one: Analysis) -> float:
+        peak = one.peaks.true_peak_dbtp
+        if limiter is None or peak is None:
+            return 0.0
+        return max(0.0, peak - limiter.ceiling_dbtp - MISSED_DB)
+
+    def off(one: Analysis) -> float:
+        lufs = one.loudness.integrated_lufs
+        return 0.0 if goal is None or lufs is None else abs(goal.lufs - lufs)
+
+    return (over(second), off(second)) < (over(first), off(first))

@@ -11,7 +11,7 @@ from processors.analysis.meter import measure
 from processors.audio.tags import Tags, read_tags, write_tags
 from processors.decision.explaining import Explainer
 from processors.decision.reporting import report as report_on
-from processors.rendering.checking import correction, null_test, pair
+from processors.rendering.checking import correction, nearer, null_test, pair
 from processors.rendering.previewing import write_decoded, write_preview
 from processors.rendering.rendering import render
 from schemas.documents.analysis import Analysis
@@ -119,18 +119,11 @@ def _rendered(given: Given, master: Path, progress: Progress) -> tuple[Rendered,
     second = master.with_stem("second")
     remade = render(given.source, again, second, depth=depth)  # type: ignore[arg-type]
     remeasured = measure(second, max_seconds=_ENDLESS_S)
-    if not _nearer(chain.loudness.lufs if chain.loudness else None, remeasured, after):
+    if not nearer(chain, remeasured, after):
         second.unlink()
         return made, after, False
     second.replace(master)
     return remade, remeasured, True
-
-
-def _nearer(goal: float | None, one: Analysis, other: Analysis) -> bool:
-    ours, theirs = one.loudness.integrated_lufs, other.loudness.integrated_lufs
-    if goal is None or ours is None or theirs is None:
-        return True  # it was a peak over the ceiling, and the ceiling is lower now
-    return abs(goal - ours) <= max(0.1, abs(goal - theirs))
 
 
 def _previewed(
