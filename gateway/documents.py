@@ -12,6 +12,7 @@ from gateway.guard.problems import Code, Problem
 from schemas.documents.formats import READ, TimedLyrics, UnreadableLyrics, guess
 from schemas.documents.karaoke import KaraokeDocument
 from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
+from schemas.documents.pitch import Pitch
 from schemas.events import Artifact
 from topics.artifacts.protocol import ArtifactStore
 
@@ -69,6 +70,10 @@ class Documents:
             while len(self._karaoke) > _KEPT:
                 self._karaoke.popitem(last=False)
         return document
+
+    def pitch(self, reference: Artifact) -> Pitch:
+        """Read the notes of a version's words. Raises `ArtifactError`."""
+        return Pitch.from_json(self._artifacts.read(reference.uri))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ MADE_BY: Mapping[str, str] = {
     "transcript": "transcription",
     "alignment": "alignment",
     "checked": "quality",
+    "pitch": "quality",
     "karaoke": "publishing",
 }
 """Which stage makes an artifact; any other (the source) comes from the client."""

@@ -137,7 +137,9 @@ def read(
     if matches(if_none_match, chosen.number):
         return Response(status_code=304, headers=headers)
     document = services.documents.karaoke(chosen.artifacts["karaoke"])
-    text = wanted.write(document, About(track.title, track.artist), {})
+    sung = chosen.artifacts.get("pitch") if wanted.name == "ultrastar" else None
+    pitches = services.documents.pitch(sung).midi() if sung is not None else {}
+    text = wanted.write(document, About(track.title, track.artist), pitches)
     headers["Content-Disposition"] = offered_as(f"{file_title(track)}{wanted.suffix}")
     # every format is UTF-8; JSON and TTML say so themselves
     plain = wanted.media_type.startswith("text/") or wanted.name == "srt"

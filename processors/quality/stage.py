@@ -1,4 +1,4 @@
-"""Quality: the audio itself says whether the words are where they are sung.
+"""Quality: the audio itself says whether the words are where they are sung, and on which notes.
 
 Follows the alignment; a person's edits that need no new alignment can begin here.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from processors.audio.decoding import decode
+from processors.audio.samples import Audio
 from processors.karaoke import read_document, required
 from processors.quality import evidence
+from processors.quality.notes import METHOD, SungNote, notes
 from processors.runtime import Made, MadeFile, Sla, Task, stage
 from schemas.documents.karaoke import Flag, Karaoke, Quality
+from schemas.documents.pitch import Pitch, WordNote
 from schemas.events import Aligned, Backend, Checked, ReprocessRequested
 from schemas.work import extend
 
@@ -23,7 +26,7 @@ def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
 
 @stage(
     name="quality",
-    revision=1,
+    revision=2,  # 2: the words' notes
     consumes=(Aligned, ReprocessRequested),
     produces=(Checked,),
     accepts=is_my_turn,
@@ -44,8 +47,13 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
         )
         path = folder / "checked.json"
         path.write_bytes(judged.to_json())
+        sung = folder / "pitch.json"
+        sung.write_bytes(pitch_of(content, audio).to_json())
         return Made(
-            files=(MadeFile("checked", path, "application/json"),),
+            files=(
+                MadeFile("checked", path, "application/json"),
+                MadeFile("pitch", sung, "application/json"),
+            ),
             facts={"score": judged.qc.score, "flags": len(judged.qc.flags)},
         )
 
@@ -80,6 +88,24 @@ def judge(content: Karaoke, report: evidence.QualityReport) -> Quality:
     )
     new = (flag for flag in found if (flag.code, flag.line_id, flag.word_id) not in given)
     return Quality(score=round(report.score, 3), flags=(*content.qc.flags, *new))
+
+
+def pitch_of(content: Karaoke, audio: Audio) -> Pitch:
+    """The notes of the placed words."""
+    placed = [
+        (word.id, word.start_ms, word.end_ms)
+        for word in content.words()
+        if word.start_ms is not None and word.end_ms is not None
+    ]
+    return Pitch(method=METHOD, notes=tuple(_written(note) for note in notes(placed, audio)))
+
+
+def _written(note: SungNote) -> WordNote:
+    nearest = None if note.midi is None else round(note.midi)
+    cents = None if note.midi is None or nearest is None else round(100 * (note.midi - nearest), 1)
+    return WordNote(
+        word_id=note.word_id, midi=nearest, cents=cents, voiced=note.voiced, reason=note.reason
+    )
 
 
 def _timed(content: Karaoke) -> list[evidence.TimedLine]:

@@ -20,6 +20,7 @@ from gateway.services import Services
 from gateway.settings import GatewaySettings
 from schemas.documents.karaoke import Flag, Karaoke, KaraokeDocument, Line, Quality, Word
 from schemas.documents.lyrics import LyricsDocument, Singer
+from schemas.documents.pitch import Pitch, WordNote
 from schemas.events import (
     Aligned,
     Artifact,
@@ -224,6 +225,18 @@ class House:
         self.happens(Separated(work=work, seconds=1.0), source="separation")
         return work
 
+    def pitch_of(self, content: Karaoke) -> Artifact:
+        """Notes of a content's words: C4 but for the second word, which has none."""
+        notes = tuple(
+            WordNote(word_id=word.id, voiced=0.9, midi=60, cents=0.0)
+            if number != 1
+            else WordNote(word_id=word.id, voiced=0.0, reason="whispered")
+            for number, word in enumerate(content.words())
+        )
+        return self.artifact(
+            "pitch", Pitch(method="test", notes=notes).to_json(), "application/json"
+        )
+
     def publish(self, job_id: str) -> Work:
         """The rest of the pipeline, from where the job begins."""
         work = self.work(job_id)
@@ -236,7 +249,7 @@ class House:
             aligned = self.artifact("alignment", content.to_json(), "application/json")
             work = extend(work, aligned)
             self.happens(Aligned(work=work, words=4, placed=4), source="alignment")
-            work = extend(work, replace(aligned, name="checked"))
+            work = extend(work, replace(aligned, name="checked"), self.pitch_of(content))
             self.happens(Checked(work=work, score=0.9), source="quality")
         checked = find(work, "checked")
         assert checked is not None

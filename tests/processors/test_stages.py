@@ -114,6 +114,7 @@ def test_a_song_goes_through_every_stage(tmp_path: Path) -> None:
         "mix",
         "alignment",
         "checked",
+        "pitch",
         "karaoke",
     }
     assert separated.work.duration_ms == round(1000 * song.mix.seconds)

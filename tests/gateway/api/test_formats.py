@@ -67,6 +67,17 @@ class TestOut:
         assert answer.text.startswith(begins)
         assert "Twinkle" in answer.text
 
+    def test_ultrastar_notes_have_the_pitch_that_was_sung(self, house: House) -> None:
+        track = house.published()["trackId"]
+        text = house.http.get(f"/v1/tracks/{track}/lyrics?format=ultrastar").text
+        notes = [line.split(" ") for line in text.splitlines() if line[:2] in (": ", "F ")]
+        assert [(note[0], note[3]) for note in notes] == [
+            (":", "0"),
+            ("F", "0"),
+            (":", "0"),
+            (":", "0"),
+        ]
+
     def test_every_format_is_described(self, house: House) -> None:
         described = house.http.get("/openapi.json").json()
         offered = described["paths"]["/v1/tracks/{track_id}/lyrics"]["get"]["responses"]

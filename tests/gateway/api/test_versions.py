@@ -201,7 +201,11 @@ class TestReprocess:
             ("separate", "separation", {"source"}),
             ("align", "alignment", {"source", "vocals", "minus", "mix"}),
             ("qc", "quality", {"source", "vocals", "minus", "mix", "alignment"}),
-            ("publish", "publishing", {"source", "vocals", "minus", "mix", "alignment", "checked"}),
+            (
+                "publish",
+                "publishing",
+                {"source", "vocals", "minus", "mix", "alignment", "checked", "pitch"},
+            ),
         ],
     )
     def test_brings_what_earlier_steps_made(
