@@ -38,7 +38,7 @@ test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (lon
 	-@$(MAKE) --no-print-directory minio
 	MELISMA_FAULT_ROUNDS=10 $(PYTEST) -m "faults or minio"
 
-test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real servers
+test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real servers (MELISMA_FAULT_SEED=7 for another)
 	$(PYTEST) -m "faults and stack"
 
 minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)

@@ -42,15 +42,18 @@ def test_each_part_is_killed_in_mid_work(parts: Callable[..., Parts]) -> None:
                 until(lambda: _reached(client, jobs[-2:], STEP[name]), name, pause_s=0.005)  # noqa: B023
             else:
                 time.sleep(chance.uniform(0, 2))
-            before = [client.job(each["jobId"])["state"] for each in jobs[-2:]]
-            assert name not in HEAVY or set(before) != {"succeeded"}
         product.kill9(name)
+        if name != "gateway":  # without the part that was killed no work of its ends
+            with product.client() as client:
+                before = [client.job(each["jobId"])["state"] for each in jobs[-2:]]
+            assert name not in HEAVY or set(before) != {"succeeded"}
+            met = f"while its jobs were {before}"
+        else:
+            met = "behind the acceptance of its jobs"
         product.start(name)
         with product.client() as client:
             done = ended(client, jobs[-2:])
-        print(
-            f"killed {name} while its jobs were {before}; attempts {[j['attempt'] for j in done]}"
-        )
+        print(f"killed {name} {met}; attempts {[j['attempt'] for j in done]}")
         assert {job["attempt"] for job in done} == {1}
     with product.client() as client:
         print(audit(product, client, jobs))

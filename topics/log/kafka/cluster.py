@@ -52,6 +52,10 @@ logger.addFilter(_Repeats())
 _REQUEST_S: Final = 10.0
 _AGAIN_S: Final = 0.1
 
+_CREATION_S: Final = 120.0
+"""Longest wait for the leaders of new partitions, each some files that a broker syncs to its disk:
+the 300 of the product took over 15 s on a machine that was busy with much else."""
+
 _PASSING: Final = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -146,15 +150,20 @@ class Cluster:
                 error = error_of(exception)
                 if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise explained(f"topic '{name}' cannot be created", error) from exception
-        deadline = time.monotonic() + self._patience_s
+        patience_s = max(self._patience_s, _CREATION_S)
+        deadline = time.monotonic() + patience_s
         while not topics.keys() <= self.topics().keys():
             if time.monotonic() > deadline:
                 raise LogError(f"kafka: topics are still missing: {topics.keys() - self._known}")
             time.sleep(_AGAIN_S)
-        self.ends(topics)  # waits for every partition's leader
+        self.ends(topics, patience_s=patience_s)  # waits for every partition's leader
 
     def ends(
-        self, topics: Collection[str], *, undecided: bool = False
+        self,
+        topics: Collection[str],
+        *,
+        undecided: bool = False,
+        patience_s: float | None = None,
     ) -> dict[TopicPartition, int]:
         """The offset behind the last committed record, or marker, of each partition.
 
@@ -185,7 +194,7 @@ class Cluster:
             }
 
         try:
-            return self._patiently("the ends of topics cannot be read from {}", ask)
+            return self._patiently("the ends of topics cannot be read from {}", ask, patience_s)
         except UnknownTopic:
             self.forget_all()
             raise
@@ -210,8 +219,8 @@ class Cluster:
 
         return self._patiently(f"the offsets of group '{group}' cannot be read from {{}}", ask)
 
-    def _patiently(self, doing: str, ask: Callable[[], T]) -> T:
-        deadline = time.monotonic() + self._patience_s
+    def _patiently(self, doing: str, ask: Callable[[], T], patience_s: float | None = None) -> T:
+        deadline = time.monotonic() + (self._patience_s if patience_s is None else patience_s)
         while True:
             try:
                 return ask()
