@@ -90,7 +90,7 @@ def make(
 ) -> Programme:
     """A programme; ``faults`` maps what is planted to its depth in the unit of `DEPTHS`.
 
-    Clean programmes peak at −1 dBFS at most: what is louder is limited without flat tops.
+    Clean programmes peak at about −1 dBFS at most: what is louder is limited without flat tops.
     """
     random = np.random.default_rng(seed)
     planted = dict(faults or {})
@@ -121,6 +121,7 @@ def make(
     if "hum" in planted:
         mix = mix + _hum(random, rate, frames, planted["hum"] + level + 20.0)
     mix = _limited(mix, rate, 10 ** (-1 / 20))
+    mix -= mix.mean(axis=1, keepdims=True)  # limiting a lopsided wave leaves an offset
     if "clipping" in planted:
         top = np.abs(mix).max() * 10 ** (-planted["clipping"] / 20)
         ceiling = float(random.choice([1.0, 1.0, 0.891, 0.5]))

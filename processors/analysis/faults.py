@@ -31,7 +31,7 @@ class Sign:
 SIGNS: Mapping[Fault, Sign] = {
     # drums hide about half of the ducking; clean programmes end below 0 (hats alone fake 3 dB in
     # the median, which is why the low percentile must agree)
-    "pumping": Sign(("pumping.depthDb", "pumping.duckDb"), least=2.0),
+    "pumping": Sign(("pumping.depthDb", "pumping.duckDb"), least=1.5),
     # limited programmes have none; one run may be a loud square wave
     "clipping": Sign(("clipping.runs",), least=3.0),
     # the third-highest of six partials: clean programmes reach 7.5 dB in ten seconds

@@ -30,7 +30,7 @@ _POINTS = 32  # of a beat
 _EARLY, _LATE = slice(1, 13), slice(22, 31)
 _LOW_SHARE = 0.2
 _LEAST_BEATS = 6
-_STEADY = 0.1
+_STEADY = 0.15
 """Mean autocorrelation of onsets at 1, 2 and 4 beats below which there is no beat to fold on."""
 _RECOVERED_DB = 1.0
 

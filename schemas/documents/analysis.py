@@ -192,7 +192,9 @@ class Pumping(Document):
 class Noise(Document):
     """What is left when the music pauses."""
 
-    floor_dbfs: Measured = Field(description="a quiet moment: 1st percentile of 100 ms windows that are not silent")
+    floor_dbfs: Measured = Field(
+        description="a quiet moment: 1st percentile of 100 ms windows that are not silent"
+    )
     snr_db: Measured = Field(description="RMS − floor")
     flatness: Measured = Field(description="of the quietest moments: 1 white noise, 0 tones")
 
