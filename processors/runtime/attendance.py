@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 from processors.runtime.clock import Clock
@@ -50,6 +51,7 @@ class Attendance:
         self._scratch = scratch
         self._clock = clock
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._left: list[Path] = []
 
         def post(heard: Heard) -> None:
             self._heard.put(heard)
@@ -130,8 +132,14 @@ class Attendance:
     def _over(self, hand: Hand, now_s: float) -> Hand:
         del self.hands[hand.slot.number]
         hand.slot.idle_since_s = now_s
-        self._scratch.remove(hand.folder)
+        self._left.append(hand.folder)
         return hand
+
+    def tidy(self) -> None:
+        """Remove what tries left behind, once their outputs are committed: those do not wait."""
+        for folder in self._left:
+            self._scratch.remove(folder)
+        self._left.clear()
 
     def watch(self, doomed: Callable[[Input], Literal["canceled", "stale"] | None]) -> None:
         """Kill what is doomed or over its hard limit; let idle children leave."""

@@ -201,6 +201,7 @@ class Worker:
             self._tries.advance()
         self._signs.give(self._tries.signs())
         self._commit()
+        self._attendance.tidy()
         if self._tries.stopped:
             self._stop(self._tries.stopped)
         self._lanes.pause(self._consumer)
