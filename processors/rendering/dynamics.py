@@ -68,8 +68,8 @@ class _CompressorBand:
         """The factor for every frame."""
         bounds = self._settings
         excess = over(self._level(band), bounds.threshold_db, bounds.knee_db)
-        change = self._ballistics(-(1 - 1 / bounds.ratio) * excess)
-        return self._ramp(change + bounds.makeup_db)
+        change = self._ballistics((1 - 1 / bounds.ratio) * excess)
+        return self._ramp(bounds.makeup_db - change)
 
 
 class DynamicEqAtWork:
@@ -110,7 +110,7 @@ class _Bell:
         bounds = self._settings
         excess = over(self._level(band), bounds.threshold_db, knee_db=3.0)
         change = np.minimum((1 - 1 / bounds.ratio) * excess, abs(bounds.range_db))
-        return self._ramp(self._ballistics(math.copysign(1.0, bounds.range_db) * change))
+        return self._ramp(math.copysign(1.0, bounds.range_db) * self._ballistics(change))
 
 
 class ExpanderAtWork:
@@ -130,9 +130,8 @@ class ExpanderAtWork:
         bounds = self._settings
         level = self._level(block)
         if bounds.mode == "upward":
-            moved = over(level, bounds.threshold_db, bounds.knee_db)
-            change = np.minimum((bounds.ratio - 1) * moved, bounds.range_db)
+            sign, moved = 1.0, over(level, bounds.threshold_db, bounds.knee_db)
         else:
-            moved = over(-level, -bounds.threshold_db, bounds.knee_db)
-            change = -np.minimum((bounds.ratio - 1) * moved, bounds.range_db)
-        return block * self._ramp(self._ballistics(change))
+            sign, moved = -1.0, over(-level, -bounds.threshold_db, bounds.knee_db)
+        change = np.minimum((bounds.ratio - 1) * moved, bounds.range_db)
+        return block * self._ramp(sign * self._ballistics(change))

@@ -26,6 +26,7 @@ STEPS = 1024
 POWER_MS = 5.0
 """Time constant of the level: short against an attack, long against the waves of the middle."""
 
+_NOTHING_DB = 1e-6  # what is left of a release that no one hears
 _SILENCE = 1e-14  # mean square; -140 dBFS
 
 
@@ -49,7 +50,8 @@ class Level:
 
 
 class Ballistics:
-    """Attack and release of a gain change in dB: 63 % of a step after the time constant.
+    """Attack and release of a gain change, up or down, given as its size in dB (0 or more):
+    63 % of a step after the time constant.
 
     Whatever leads away from 0 dB is attack, what leads back is release (Giannoulis, Massberg &
     Reiss, JAES 60 (2012), the smooth branching form, on the gain).
@@ -62,13 +64,15 @@ class Ballistics:
         self._now = 0.0
 
     def __call__(self, change_db: Control) -> Control:
-        """The change as it is made, dB."""
+        """The size of the change as it is made, dB."""
         attack, release, now = self._attack, self._release, self._now
-        made = []
-        for wanted in change_db.tolist():
-            away = abs(wanted) > abs(now)
-            now += (attack if away else release) * (wanted - now)
-            made.append(now)
+        if now < _NOTHING_DB and not change_db.any():
+            self._now = 0.0
+            return change_db
+        made = [
+            now := now + (attack if wanted > now else release) * (wanted - now)
+            for wanted in change_db.tolist()
+        ]
         self._now = now
         return np.array(made)
 
