@@ -65,7 +65,8 @@ class Kafka:
         return Recovery(arguments, done=f"Fencing broker {place.number} ")
 
     def is_ready(self, place: Place) -> bool:
-        return place.number in probes.kafka_brokers(place.port("client"))
+        # Not where clients are: they may be asked for certificates and passwords (settings).
+        return place.number in probes.kafka_brokers(place.port("internal"))
 
     def environment(self, places: Sequence[Place]) -> Mapping[str, str]:
         addresses = [f"{LOOPBACK}:{place.port('client')}" for place in places]

@@ -56,7 +56,7 @@ def _unreached(settings: CassandraSettings, error: Exception) -> str:
             f"the nodes of {at} refused the user '{settings.cassandra_username}'; check "
             "CASSANDRA_USERNAME and CASSANDRA_PASSWORD"
         )
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+    if any(_is_tls(cause) for cause in causes):
         return (
             f"no encrypted connection to the nodes of {at} ({_reason(error)}); check "
             "CASSANDRA_TLS, CASSANDRA_CA_FILE and the certificate files"
@@ -65,6 +65,11 @@ def _unreached(settings: CassandraSettings, error: Exception) -> str:
         f"no Cassandra answers at {at} ({_reason(error)}); check the address, that the cluster "
         "runs, and CASSANDRA_TLS"
     )
+
+
+def _is_tls(error: BaseException) -> bool:
+    # The driver makes an OSError of its own of what each address said, and keeps but the text.
+    return isinstance(error, ssl.SSLError) or (isinstance(error, OSError) and "[SSL" in str(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

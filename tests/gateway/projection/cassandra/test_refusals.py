@@ -99,8 +99,14 @@ class TestCredentials:
     def test_a_cluster_that_asks_for_a_user_says_so(self) -> None:
         assert "ask for a user; set CASSANDRA_USERNAME" in self.refusal()
 
-    def test_a_certificate_that_is_not_trusted_names_the_settings(self) -> None:
-        untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    @pytest.mark.parametrize(
+        "untrusted",
+        [
+            ssl.SSLCertVerificationError(1, "certificate verify failed"),
+            OSError(1, "Tried connecting. Last error: [SSL: CERTIFICATE_VERIFY_FAILED] failed"),
+        ],
+    )
+    def test_a_certificate_that_is_not_trusted_names_the_settings(self, untrusted: OSError) -> None:
         told = CassandraSettings(cassandra_contact_points="db1")
         with pytest.raises(StoreError, match="CASSANDRA_CA_FILE"), connecting(told):
             raise NoHostAvailable("Unable to connect to any servers", {"db1:9042": untrusted})
