@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-faults test-faults-short minio bench lint format up api worker schemas clean
+.PHONY: help setup demo test test-fast test-faults test-faults-short minio bench bench-mastering lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-fa
 	@$(BIN)/python -m tests.topics.artifacts.minio
 
 bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as ratios in one run
-	@for bench in tests/bench/bench_*.py; do \
+	@for bench in $(filter-out %/bench_mastering.py,$(wildcard tests/bench/bench_*.py)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m "tests.bench.$$(basename $$bench .py)" || exit 1; done
+
+bench-mastering: $(VENV)/.dev ## Hold 200 masters to their promises, and one beside matchering (MATCHERING=its venv)
+	$(BIN)/python -m tests.bench.bench_mastering $(if $(MATCHERING),--matchering $(MATCHERING))
 
 lint: $(VENV)/.dev ## Check format, style and types
 	$(BIN)/ruff format --check
