@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "low-crest": ({"dynamics.crestDb": 5.0, "dynamics.psrDb": 6.0}, "expander"),
     "heavy-bass": ({"balance.named.bass.deviationDb": 9.0}, "dynamic_eq"),
     "heavy-sub": ({"balance.named.sub.deviationDb": 12.0}, "eq"),
-    "thin-bass": ({"balance.named.bass.deviationDb": -11.0}, "eq"),
+    "thin-bass": ({"balance.named.bass.deviationDb": -13.0}, "eq"),
     "mud": ({"balance.named.lowMid.deviationDb": 7.0}, "eq"),
     "harsh-highs": ({"balance.named.highMid.deviationDb": 8.0}, "dynamic_eq"),
     "dull-highs": ({"balance.named.air.deviationDb": -12.0}, "eq"),
@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "dc-offset": ({"dc.worstDbfs": -40.0, "dc.offsets": (0.01, 0.01)}, "dc_block"),
     "narrow": ({"stereo.sideToMidDb": -28.0}, "stereo"),
     "too-wide": ({"stereo.sideToMidDb": 2.0}, "stereo"),
-    "wide-bass": ({"stereo.bassWidth": 0.4}, "stereo"),
+    "wide-bass": ({"stereo.bassWidth": 0.8}, "stereo"),
     "inverted-channel": ({"channels.inverted": True, "stereo.sideToMidDb": 60.0}, None),
     "mono-in-stereo": ({"channels.identical": True, "stereo.sideToMidDb": None}, None),
     "one-channel-silent": ({"stereo.balanceDb": -90.0}, None),
@@ -175,7 +175,7 @@ def test_what_pumps_is_not_compressed_further_and_it_is_said() -> None:
 
 
 def test_two_rules_for_one_parameter_are_settled_by_priority() -> None:
-    changes = {"stereo.sideToMidDb": 2.0, "stereo.bassWidth": 0.5}
+    changes = {"stereo.sideToMidDb": 2.0, "stereo.bassWidth": 0.8}
     both = decide(song(changes), BOOK)
     assert {move.rule for move in both.moves} == FINISH | {"too-wide", "wide-bass"}
     [stereo] = [m for m in both.chain.modules if m.module == "stereo"]

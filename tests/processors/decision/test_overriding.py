@@ -18,7 +18,7 @@ FAULTY = song(
         "balance.named.bass.deviationDb": 9.0,
         "hum.prominenceDb": 30.0,
         "hum.levelDbfs": -40.0,
-        "stereo.bassWidth": 0.4,
+        "stereo.bassWidth": 0.8,
     }
 )
 DECISION = decide(FAULTY, BOOK)

@@ -31,7 +31,7 @@ def test_what_came_true_is_said() -> None:
     [
         ({"loudness.integratedLufs": -14.2}, ["loudness.integratedLufs"]),
         ({"loudness.integratedLufs": -14.09}, []),
-        ({"peaks.truePeakDbtp": -0.8}, ["peaks.truePeakDbtp"]),
+        ({"peaks.truePeakDbtp": -0.7}, ["peaks.truePeakDbtp"]),
         ({"peaks.truePeakDbtp": -6.0}, []),
         ({"loudness.rangeLu": 12.0}, ["loudness.rangeLu"]),
     ],
