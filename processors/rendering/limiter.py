@@ -10,8 +10,8 @@ which gain would just fit. From there to the gain that is applied:
    and never above the minimum they average over.
 
 Since the gain is smooth over the interpolator's length, the wave between the samples follows
-it to the second order: with `MARGIN_DB` of room no output of the test programmes exceeds the
-ceiling at 16 times the rate; the renderer measures all the same, and trims if one should.
+it to the second order. What that and the difference between 8 and 16 times leave over is mostly
+within `MARGIN_DB`; the renderer measures the result at 16 times, and aims lower where it is not.
 Zero gain change leaves the sound as it came, bit by bit.
 """
 
