@@ -64,10 +64,23 @@ def edit_lyrics(
         require_match(if_match, base.number, track_id=track_id)
         lyrics = _edited(services, base, text, edits)
         check_length(lyrics, services.settings.max_lyrics_words)
+        _check_inside(lyrics, track.current.duration_ms)
         with services.locks.claiming(caller.tenant, track_id, edit_of(base.number), attempt.seed):
             return _accept(services, caller, track, base, lyrics, job_id, attempt)
 
     return services.locks.change(caller.tenant, track_id, edit)
+
+
+def _check_inside(lyrics: LyricsDocument, duration_ms: int) -> None:
+    """Raise 422 for a locked word behind the song's end: no alignment could hold it."""
+    for word in lyrics.words():
+        if word.locked and duration_ms and (word.end_ms or 0) > duration_ms:
+            words = f"word {word.id} would end at {word.end_ms} ms, the song at {duration_ms} ms"
+            raise Problem(
+                Code.EDIT_INVALID,
+                f"{words[:1].upper()}{words[1:]}.",
+                errors=[{"pointer": "#/edits", "message": words}],
+            )
 
 
 def _accept(

@@ -112,6 +112,8 @@ class TrackView(Wire):
     job: JobView | None = Field(default=None, description="The job in work, or the last one.")
 
 
+# TODO(issue 5): POST /tracks/{track_id}/video, a stage of its own: to_ass over a background with
+# the minus, by the FFmpeg that is bundled (its libass renders these files in test_players.py).
 router = APIRouter(tags=["tracks"])
 router.include_router(lyrics.router)
 router.include_router(versions.router)

@@ -22,6 +22,23 @@ def to_align(lyrics: LyricsDocument) -> list[list[LyricWord]]:
     return [[_lyric_word(word) for word in line.words] for line in lyrics.lines]
 
 
+class LockedBeyondSong(ValueError):
+    """A word that a person or a file locked is sung after the song has ended."""
+
+    code = "locked_beyond_song"
+
+
+def check_locked(lyrics: LyricsDocument, duration_ms: int) -> None:
+    """Raise `LockedBeyondSong` for the first locked word that does not lie in the song."""
+    for word in lyrics.words():
+        if word.locked and word.end_ms is not None and word.end_ms > duration_ms:
+            raise LockedBeyondSong(
+                f"alignment: '{word.text}' ({word.id}) is locked until {word.end_ms} ms, and the"
+                f" song ends at {duration_ms} ms; correct its times, or send the lyrics with"
+                " lyricsTimes: soft to have them aligned"
+            )
+
+
 def _lyric_word(word: LyricsWord) -> LyricWord:
     if not word.locked:
         return LyricWord(word.text)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from processors.alignment.aligner import Aligner
-from processors.alignment.document import compose, to_align
+from processors.alignment.document import check_locked, compose, to_align
 from processors.alignment.languages import reader
 from processors.audio.decoding import decode
 from processors.karaoke import read_document, required
@@ -57,6 +57,7 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
     def align(folder: Path) -> Made:
         audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
         try:
+            check_locked(lyrics, round(1000 * audio.seconds))
             placements = aligner.align(audio, to_align(lyrics), language, task.progress)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_align"), str(refusal)) from refusal

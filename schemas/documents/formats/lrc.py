@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby, pairwise
 
 from schemas.documents.formats.cues import About, Cue, cues, label, one_row
 from schemas.documents.formats.stamps import hundredths
@@ -20,6 +21,10 @@ _WORD = re.compile(rf"<{_STAMP}>")
 _TAG = re.compile(r"\s*\[([A-Za-z#]{1,20}):(.*)\]\s*")
 
 _SLOWEST_MS_A_LETTER = 250
+_MAX_CHARACTERS = 2_000_000
+"""Of all lines, repeated ones as often as they are sung: a thousand stamps before one long line
+would be as many long lines."""
+
 _LONGEST_LINE_MS = 10_000
 """A line ends with the next one's start, and before a long break after what its letters can fill:
 four letters a second is slower than any pop song's average."""
@@ -105,18 +110,19 @@ def from_lrc(text: str) -> TimedLyrics:
         raise UnreadableLyrics(
             "no line begins with a stamp like [00:12.34]; send plain lyrics as text"
         )
+    if sum(len(rest) for _, rest in stamped) > _MAX_CHARACTERS:
+        raise UnreadableLyrics("the stamps repeat more text than any song has")
     shift = _offset(tags.get("offset", ""))
     stamped.sort(key=lambda pair: pair[0])
     word_times = any(_WORD.search(rest) for _, rest in stamped)
     lines: list[TimedLine] = []
-    for index, (start, rest) in enumerate(stamped):
-        following = next((later for later, _ in stamped[index + 1 :] if later > start), None)
-        if word_times:
-            pieces = _stamped_pieces(rest, start, following)
-        else:
-            pieces = [Sung(rest, *_spread(stamped, index, following))]
-        if any(piece.text.strip() for piece in pieces):
-            lines.append(TimedLine(tuple(_shifted(piece, shift) for piece in pieces)))
+    together = [(start, [rest for _, rest in group]) for start, group in groupby(stamped, _first)]
+    for index, (start, rests) in enumerate(together):
+        following = together[index + 1][0] if index + 1 < len(together) else None
+        for rest, span in zip(rests, _spread(rests, start, following), strict=True):
+            pieces = _stamped_pieces(rest, start, following) if word_times else [Sung(rest, *span)]
+            if any(piece.text.strip() for piece in pieces):
+                lines.append(TimedLine(tuple(_shifted(piece, shift) for piece in pieces)))
     return TimedLyrics(
         tuple(lines),
         word_times,
@@ -126,16 +132,17 @@ def from_lrc(text: str) -> TimedLyrics:
     )
 
 
-def _spread(stamped: list[tuple[int, str]], index: int, following: int | None) -> tuple[int, int]:
-    """When a line without word stamps is sung. Lines of one stamp follow one another."""
-    start = stamped[index][0]
-    together = [at for at, (other, _) in enumerate(stamped) if other == start]
-    letters = sum(len(stamped[at][1].strip()) for at in together)
+def _first(pair: tuple[int, str]) -> int:
+    return pair[0]
+
+
+def _spread(rests: list[str], start: int, following: int | None) -> list[tuple[int, int]]:
+    """When lines of one stamp are sung, if nothing but the stamp is known: one after another."""
+    letters = sum(len(rest.strip()) for rest in rests)
     limit = start + min(_LONGEST_LINE_MS, max(500, _SLOWEST_MS_A_LETTER * letters))
     room = (limit if following is None else min(following, limit)) - start
-    nth = together.index(index)
-    begin = start + room * nth // len(together)
-    return begin, max(start + room * (nth + 1) // len(together), begin + 1)
+    cuts = [start + room * nth // len(rests) for nth in range(len(rests) + 1)]
+    return [(begin, max(end, begin + 1)) for begin, end in pairwise(cuts)]
 
 
 def _stamped_pieces(rest: str, start: int, following: int | None) -> list[Sung]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -145,10 +146,11 @@ class _Ruler:
 
     def span(self, first: int, stop: int) -> Span:
         """When the characters ``[first, stop)`` are sung."""
-        inside = [one for one in self._pieces if one[0] < stop and one[1] > first]
-        if not inside:
+        low = bisect_right(self._pieces, first, key=lambda piece: piece[1])  # ends behind first
+        high = bisect_left(self._pieces, stop, key=lambda piece: piece[0])  # begins before stop
+        if low >= high:
             return None
-        start, end = self._at(inside[0], first), self._at(inside[-1], stop)
+        start, end = self._at(self._pieces[low], first), self._at(self._pieces[high - 1], stop)
         return (start, end) if end > start else (start, start + 1)
 
     @staticmethod

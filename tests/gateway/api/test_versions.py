@@ -62,6 +62,14 @@ class TestEdit:
         ids = [word["id"] for line in before["lines"] for word in line["words"]]
         assert [word.id for word in after.words()][:3] == ids[:3]
 
+    def test_no_word_is_locked_behind_the_end_of_the_song(self, house: House) -> None:
+        track = house.published()["trackId"]
+        document = house.http.get(f"/v1/tracks/{track}/lyrics").json()
+        word = document["lines"][-1]["words"][-1]["id"]
+        late = {"wordId": word, "startMs": 3_000_000, "endMs": 3_000_500}
+        refused = problem(edit(house, track, 1, edits=[late]), 422, "edit_invalid")
+        assert "would end at 3000500 ms, the song at" in refused["detail"]
+
     def test_times_that_a_person_sets_are_locked(self, house: House) -> None:
         track = house.published()["trackId"]
         document = house.http.get(f"/v1/tracks/{track}/lyrics").json()
