@@ -45,7 +45,7 @@ def refuse(song: Analysis) -> None:
     if seconds < 0.4:  # one gating block of BS.1770: nothing shorter has a loudness
         raise Refused("too-short", told("too-short", {"seconds": "s"}, seconds=seconds))
     worst, rms = song.dc.worst_dbfs, song.dynamics.rms_dbfs
-    if worst is not None and rms is not None and worst > rms - 1.0:
+    if worst is not None and (rms is None or worst > rms - 1.0):
         raise Refused("dc-only", told("dc-only", {"worst": "dBFS"}, worst=worst))
     peak = song.peaks.sample_peak_dbfs
     if peak is None or peak < -60.0 or song.silence.share >= 0.999:
