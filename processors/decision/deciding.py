@@ -16,7 +16,7 @@ from processors.decision.predicting import ALWAYS, Fact, predict
 from processors.decision.proposing import Missing, about, propose
 from processors.decision.referring import Following, follow
 from processors.decision.resolving import Proposal, Resolution, resolve
-from processors.decision.rulebook import REVISION, Rulebook, tolerance
+from processors.decision.rulebook import REVISION, Rulebook, reading, tolerance
 from processors.decision.rules import Adjustment, Rule
 from processors.decision.wording import joined, told
 from schemas.documents.analysis import Analysis
@@ -91,7 +91,12 @@ def decide(
 def facts(heard: Measurements, book: Rulebook, moves: Iterable[Move]) -> Mapping[str, Fact]:
     """What is foretold: what everybody asks for, and what any move says it changes."""
     paths = dict.fromkeys((*ALWAYS, *sorted({p for move in moves for p in move.predicted})))
-    return {path: Fact(heard.value(path), tolerance(book, path), unit_of(path)) for path in paths}
+    return {
+        path: Fact(
+            heard.value(path), tolerance(book, path), unit_of(path), reading(book, path).at_most
+        )
+        for path in paths
+    }
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from processors.decision.assembling import assemble
 from processors.decision.measuring import unit_of
-from processors.decision.predicting import Fact, predict
+from processors.decision.predicting import PEAK, Fact, predict
 from processors.decision.refusals import OverrideRefused
 from processors.decision.rulebook import camel
 from processors.decision.wording import flat, joined, number, told
@@ -45,7 +45,10 @@ def apply_overrides(decision: Decision, changes: Overrides | Iterable[Change]) -
         raise OverrideRefused(
             "out-of-bounds", last, f"the moves do not make a chain together: {message}"
         ) from error
-    facts = {p.measurement: Fact(p.before, p.tolerance, p.unit) for p in decision.predicted}
+    facts = {
+        p.measurement: Fact(p.before, p.tolerance, p.unit, p.at_most and p.measurement != PEAK)
+        for p in decision.predicted
+    }
     predicted, compromises = predict(facts, left, chain)
     new_goal = any(move.module == "loudness" and move.by_hand for move in left)
     asked = [

@@ -32,6 +32,7 @@ class Fact:
     before: float | None
     tolerance: float
     unit: str
+    at_most: bool = False
 
 
 def predict(
@@ -78,7 +79,7 @@ def predict(
                 before=fact.before,
                 after=round(foretold, 2),
                 tolerance=loose,
-                at_most=path == PEAK and limiter is not None,
+                at_most=fact.at_most or (path == PEAK and limiter is not None),
                 unit=fact.unit,
             )
         )

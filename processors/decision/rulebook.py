@@ -37,6 +37,7 @@ class Reading(Ruled):
     en: str
     ru: str
     tolerance: float | None = Field(default=None, gt=0.0)
+    at_most: bool = Field(default=False, description="less than predicted is no miss")
     min: float = -1e6
     max: float = 1e6
 
