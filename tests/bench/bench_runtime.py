@@ -76,7 +76,7 @@ def bare(bootstrap: str, codec: Codec, batch: int, over: threading.Event) -> Non
     consumer = kafka.Consumer(
         {
             **common,
-            "group.id": f"bare-{run()}",
+            "group.id": codec.on_log("bare"),
             "group.protocol": "consumer",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
@@ -123,24 +123,23 @@ def bare(bootstrap: str, codec: Codec, batch: int, over: threading.Event) -> Non
 class Course:
     """A loop under its own topics: a stage, or the bare one."""
 
-    def __init__(self, folder: Path, bootstrap: str, stage: Stage | None, batch: int = 1) -> None:
+    def __init__(self, folder: Path, bootstrap: str, stage: Stage | None) -> None:
         os.environ |= {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "TOPIC_PREFIX": f"b{run()}."}
-        self._bootstrap, self._stage, self._batch = bootstrap, stage, batch
-        self.rig = Rig(folder / run(), stages.idle, stages.swift, level="ERROR")
+        self._bootstrap, self._stage = bootstrap, stage
+        self.rig = Rig(folder / run(), stage or stages.idle, level="ERROR")
         self.codec = self.rig.codec
         target = self.codec.on_log("separated")
         self.outputs = reader(bootstrap, target, self.rig.log.topics()[target])
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, batch: int) -> Iterator[None]:
+        """Records a transaction: up to ``batch`` of the bare loop; stages have their own."""
         if self._stage is not None:
-            with self.rig.host(self._stage, worker_name=f"w{run()}"):
+            with self.rig.host(worker_name=f"w{run()}"):
                 yield
             return
         over = threading.Event()
-        thread = threading.Thread(
-            target=bare, args=(self._bootstrap, self.codec, self._batch, over)
-        )
+        thread = threading.Thread(target=bare, args=(self._bootstrap, self.codec, batch, over))
         thread.start()
         try:
             yield
@@ -161,7 +160,7 @@ def hops(bootstrap: str, courses: Sequence[Course], count: int) -> list[list[flo
     inputs = [requests(course.codec, count + warm) for course in courses]
     with ExitStack() as parts:
         for course in courses:
-            parts.enter_context(course.running())
+            parts.enter_context(course.running(1))
         for number in range(count + warm):
             for course, given, times in zip(courses, inputs, took, strict=True):
                 topic, value, key, headers = given[number]
@@ -183,7 +182,7 @@ def backlog(bootstrap: str, course: Course, count: int) -> float:
         producer.poll(0)
     producer.flush()
     seen, first, began = 0, 0, 0.0
-    with course.running():
+    with course.running(BATCH):
         while seen < count:
             seen += len(course.outputs.consume(1000, 0.05))
             if seen and not began:
@@ -192,29 +191,23 @@ def backlog(bootstrap: str, course: Course, count: int) -> float:
 
 
 def on_kafka(folder: Path, bootstrap: str, chosen: argparse.Namespace) -> None:
-    def course(stage: Stage | None, batch: int = 1) -> Course:
-        return Course(folder, bootstrap, stage, batch)
-
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}, one broker on the machine, no-op stages")
-    courses = [course(None), course(stages.idle), course(stages.swift)]
-    took = hops(bootstrap, courses, chosen.hops)
+    stages_of = {"bare": None, "process": stages.idle, "batch": stages.swift}
+    courses = {name: Course(folder, bootstrap, stage) for name, stage in stages_of.items()}
+    took = hops(bootstrap, list(courses.values()), chosen.hops)
     base = statistics.median(took[0])
     print(f"{'hop':10}{'p50 ms':>8}{'p95 ms':>8}{'p50 / bare':>12}")
-    for name, times in zip(("bare", "process", "batch"), took, strict=True):
+    for name, times in zip(courses, took, strict=True):
         cuts = statistics.quantiles(times, n=20)
         print(f"{name:10}{cuts[9]:8.1f}{cuts[18]:8.1f}{cuts[9] / base:12.2f}")
-    for each in courses:
-        each.close()
-    rates: dict[str, list[float]] = {"bare": [], "batch": []}
+    rates: dict[str, list[float]] = {name: [] for name in courses}
     for _ in range(chosen.rounds):
-        for name, stage in (("bare", None), ("batch", stages.swift)):
-            one = course(stage, BATCH)
-            rates[name].append(backlog(bootstrap, one, chosen.count))
-            one.close()
-    one = course(stages.idle)
-    rates["process"] = [backlog(bootstrap, one, chosen.backlog)]
-    one.close()
+        for name in ("bare", "batch"):
+            rates[name].append(backlog(bootstrap, courses[name], chosen.count))
+    rates["process"].append(backlog(bootstrap, courses["process"], chosen.backlog))
+    for each in courses.values():
+        each.close()
     print(f"{'rate':10}{'events/s':>10}{'/ bare':>8}   exactly-once, {BATCH} a transaction")
     base = statistics.median(rates["bare"])
     for name, found in rates.items():
