@@ -35,9 +35,8 @@ class LevelHistogram:
             return
         bins = ((levels[kept] - self._low) / self._step).astype(np.int64)
         bins = np.minimum(bins, len(self._counts) - 1)
-        size = int(bins.max()) + 1
-        self._counts[:size] += np.bincount(bins)
-        self._powers[:size] += np.bincount(bins, powers[kept])
+        np.add.at(self._counts, bins, 1)
+        np.add.at(self._powers, bins, powers[kept])
 
     def count(self, above: float = -np.inf) -> int:
         """How many were at least ``above`` dB."""

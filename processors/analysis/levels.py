@@ -67,11 +67,11 @@ class LevelMeter:
         return hops
 
     def _ends(self, sizes: Samples) -> None:
-        loud = np.flatnonzero(sizes.max(axis=0) >= SILENCE)
-        if len(loud):
+        loud = (sizes >= SILENCE).any(axis=0)
+        if loud.any():
             if self._first_sound is None:
-                self._first_sound = self.frames + int(loud[0])
-            self._last_sound = self.frames + int(loud[-1])
+                self._first_sound = self.frames + int(loud.argmax())
+            self._last_sound = self.frames + len(loud) - 1 - int(loud[::-1].argmax())
 
     def _close_block(self) -> None:
         if not self._block_frames:

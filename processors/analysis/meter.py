@@ -165,8 +165,8 @@ class Meter:
         self._momentary.add(momentary)
         edges = np.arange(_WAVE_HOPS) * self._rate // _WAVE_HOPS
         edges = edges[edges < samples.shape[1]]
-        self._low.add(np.minimum.reduceat(samples.min(axis=0), edges).astype(np.float64))
-        self._high.add(np.maximum.reduceat(samples.max(axis=0), edges).astype(np.float64))
+        self._low.add(np.minimum.reduceat(samples, edges, axis=1).min(axis=0).astype(np.float64))
+        self._high.add(np.maximum.reduceat(samples, edges, axis=1).max(axis=0).astype(np.float64))
 
     def finish(self, source: SoundSource) -> Analysis:
         """Measure what waits, close everything, and write it down."""

@@ -130,12 +130,12 @@ class SpectrumMeter:
             self._add_window(np.pad(self._tail, ((0, 0), (0, missing))))
 
     def _add_window(self, waves: Samples) -> None:
-        level = float(np.mean(np.square(waves).mean(axis=1, dtype=np.float64)))
+        level = sum(float(wave @ wave) for wave in waves) / waves.size
         if level <= 10 ** (SILENT_DB / 10):
             return
         spectra = fft.rfft(waves * self._window, axis=1)
-        powers = (spectra.real**2 + spectra.imag**2).astype(np.float32)
-        mean = powers.mean(axis=0)
+        powers = spectra.real**2 + spectra.imag**2
+        mean = np.add.reduce(powers, axis=0) / np.float32(len(powers))
         self._power += mean
         if self._stereo:
             self._left += powers[0]
