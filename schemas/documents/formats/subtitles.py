@@ -5,6 +5,7 @@ Sources: the W3C's WebVTT recommendation; SRT has no standard, this is what VLC 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from schemas.documents.formats.cues import About, Cue, cues, label, several_singers
@@ -26,7 +27,8 @@ def to_srt(karaoke: Karaoke, about: About) -> str:
 
 
 def _plain(row: str) -> str:
-    """A row in which no player finds markup, an arrow or nothing at all: SRT has no escapes."""
+    """A row in which no player finds markup, times or nothing at all: SRT has no escapes."""
+    row = re.sub(r"(?<=\d):(?=\d+:\d+[,.]\d)", "∶", row)
     row = row.replace("-->", "→").replace("<", "‹").replace("{\\", "(\\")
     return row.strip() or "♪"
 

@@ -13,7 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.documents.formats.cues import one_row
-from schemas.documents.lyrics import LyricsDocument, LyricsLine, LyricsWord
+from schemas.documents.lyrics import (
+    MAX_WORDS,
+    LyricsDocument,
+    LyricsLine,
+    LyricsWord,
+    TooManyWords,
+)
 from schemas.documents.text import TextLine, split_line, split_lyrics
 
 MAX_MS = 4 * 60 * 60 * 1000
@@ -78,11 +84,15 @@ class TimedLyrics:
     def _words(self) -> list[tuple[TextLine, list[Span]]]:
         if sum(len(line.pieces) for line in self.lines) > MAX_PIECES:
             raise UnreadableLyrics(f"the file holds more than {MAX_PIECES} timed pieces of text")
-        found = []
+        found: list[tuple[TextLine, list[Span]]] = []
+        count = 0
         for line in self.lines:
             cut = _cut(line)
             if cut is not None:
                 found.append(cut)
+                count += len(cut[1])
+            if count > MAX_WORDS:  # before the rest of a huge file is cut, too
+                raise TooManyWords(f"the lyrics hold more than the {MAX_WORDS} words of any song")
         _keep_order(found)
         return found
 

@@ -20,7 +20,7 @@ class TestLrc:
         text = "\ufeff[ti:T]\n[offset:+500]\n[00:10.00][00:02.5]la\n[00:04]lo lo\n[00:05.000]\n"
         assert words("lrc", text) == [
             ("la", 2000, 2500),
-            ("lo", 3500, 4000),
+            ("lo", 3500, 3900),
             ("lo", 4100, 4500),
             ("la", 9500, 10_000),
         ]
