@@ -165,6 +165,7 @@ def apply(
         return [*schemas, *compare(wanted(codec), log.topics())]
     before = compare(wanted(codec), log.topics())
     missing = {each.topic for each in before if each.verdict == "missing"}
-    log.provision({name: count for name, count in wanted(codec).items() if name in missing})
+    new = {name: count for name, count in wanted(codec).items() if name in missing}
+    log.provision(new, retentions(codec))
     configs = [] if kafka is None else config_findings(kafka, codec, repair=True)
     return [*schemas, *compare(wanted(codec), log.topics()), *configs]

@@ -143,8 +143,14 @@ OnPartitions = Callable[[frozenset[TopicPartition]], None]
 class Log(Protocol):
     """A broker, seen from a service."""
 
-    def provision(self, topics: Mapping[str, int]) -> None:
-        """Create the named topics with that many partitions; existing ones are left as they are."""
+    def provision(
+        self, topics: Mapping[str, int], retention_ms: Mapping[str, int] | None = None
+    ) -> None:
+        """Create the named topics with that many partitions; existing ones are left as they are.
+
+        ``retention_ms`` is how long a broker keeps records, of the topics that do not keep them for
+        ever. A log that is trimmed from outside is told when it is trimmed.
+        """
 
     def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions."""

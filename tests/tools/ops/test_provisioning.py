@@ -136,6 +136,10 @@ def test_kafka_is_told_what_the_catalog_says_and_drift_is_repaired(kafka_bootstr
         return {each.topic: each.detail for each in findings if each.verdict == "different"}
 
     with closing(KafkaLog(kafka)) as bus:
+        bus.provision({retry: 4}, retentions(codec))  # as the product does at its start
+        assert configs.found(configs.wanted({retry: RETRY_RETENTION_MS})) == configs.wanted(
+            {retry: RETRY_RETENTION_MS}
+        )
         assert not any(each.bad for each in apply(bus, NO_REGISTRY, codec, kafka))
         told = configs.found(configs.wanted(retentions(codec)))
         assert set(told) == set(wanted(codec))

@@ -61,7 +61,9 @@ class EmbeddedLog:
             raise LogError(f"log: '{self._path.name}' was opened before a fork; open it again here")
         return self._shared.file
 
-    def provision(self, topics: Mapping[str, int]) -> None:
+    def provision(
+        self, topics: Mapping[str, int], retention_ms: Mapping[str, int] | None = None
+    ) -> None:
         """See `topics.log.protocol.Log.provision`. Raises `ValueError` for a name that Kafka
         would not take either, or fewer than one partition."""
         for topic, partitions in topics.items():

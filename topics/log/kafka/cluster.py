@@ -128,14 +128,19 @@ class Cluster:
         with self._lock:
             self._known = {}
 
-    def provision(self, topics: Mapping[str, int]) -> None:
+    def provision(self, topics: Mapping[str, int], retention_ms: Mapping[str, int]) -> None:
         """Create what is missing, and wait until it can be written."""
         known = self.topics()
         replicas = self._settings.kafka_replication_factor
-        # What does not stay for ever is told so by `melisma topics apply`.
-        config = config_of(self._settings, retention_ms=-1, replicas=replicas)
         missing = [
-            NewTopic(name, n, replicas, config=config)
+            NewTopic(
+                name,
+                n,
+                replicas,
+                config=config_of(
+                    self._settings, retention_ms=retention_ms.get(name, -1), replicas=replicas
+                ),
+            )
             for name, n in sorted(topics.items())
             if name not in known
         ]

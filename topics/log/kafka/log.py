@@ -36,9 +36,11 @@ class KafkaLog:
             raise LogError("kafka: this log is closed; open it again")
         return self._known_cluster
 
-    def provision(self, topics: Mapping[str, int]) -> None:
-        """See `topics.log.protocol.Log.provision`. New topics keep their records for ever."""
-        self._cluster.provision(topics)
+    def provision(
+        self, topics: Mapping[str, int], retention_ms: Mapping[str, int] | None = None
+    ) -> None:
+        """See `topics.log.protocol.Log.provision`."""
+        self._cluster.provision(topics, retention_ms or {})
 
     def topics(self) -> Mapping[str, int]:
         """See `topics.log.protocol.Log.topics`."""
