@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from schemas.documents.analysis import Analysis
+from schemas.documents.checks import Checks
+from schemas.documents.decision import Decision, Overrides
 from schemas.documents.karaoke import KaraokeDocument
+from schemas.documents.lyrics import Document
+from schemas.documents.report import Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_OF_MASTERS: Mapping[str, type[Document]] = {
+    "analysis-1": Analysis,
+    "decision-1": Decision,
+    "overrides-1": Overrides,
+    "report-1": Report,
+    "checks-1": Checks,
+}
 
 router = APIRouter(tags=["schemas"])
 
@@ -22,11 +36,29 @@ router = APIRouter(tags=["schemas"])
 )
 def karaoke(request: Request) -> JSONResponse:
     """What ``GET …/ready`` and ``GET …/lyrics`` return as lyrics."""
+    return _published(request, "karaoke-1", KaraokeDocument)
+
+
+@router.get(
+    "/schemas/{name}.json",
+    summary="JSON Schema of a master's documents",
+    response_class=JSONResponse,
+    responses={200: {"description": "A JSON Schema (2020-12) of that document."}},
+)
+def of_masters(
+    name: Literal["analysis-1", "decision-1", "overrides-1", "report-1", "checks-1"],
+    request: Request,
+) -> JSONResponse:
+    """What the artifacts of a mastering job hold."""
+    return _published(request, name, _OF_MASTERS[name])
+
+
+def _published(request: Request, name: str, document: type[Document]) -> JSONResponse:
     base_url = request.app.state.services.settings.public_base_url.rstrip("/")
     schema: dict[str, Any] = {
         "$schema": DIALECT,
-        "$id": f"{base_url}/v1/schemas/karaoke-1.json",
-    } | KaraokeDocument.model_json_schema(mode="serialization")
+        "$id": f"{base_url}/v1/schemas/{name}.json",
+    } | document.model_json_schema(mode="serialization")
     return JSONResponse(
         schema, media_type="application/schema+json", headers={"Cache-Control": "max-age=3600"}
     )

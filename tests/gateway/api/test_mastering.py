@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import soundfile
@@ -518,3 +519,18 @@ class TestOverrides:
 def test_a_request_without_a_client_is_refused(house: House) -> None:
     for path in ("/v1/mastering/jobs", "/v1/mastering/jobs/mas_1"):
         problem(house.client(headers={}).get(path), 400, "client_id_missing")
+
+
+@pytest.mark.parametrize(
+    "name", ["analysis-1", "decision-1", "overrides-1", "report-1", "checks-1"]
+)
+def test_the_documents_have_their_schemas(house: House, name: str) -> None:
+    schema = house.client(headers={}).get(f"/v1/schemas/{name}.json").json()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$id"].endswith(f"/v1/schemas/{name}.json")
+    if name == "decision-1":
+        jsonschema.validate(json.loads(decision().to_json()), schema)
+
+
+def test_a_document_that_there_is_not_has_no_schema(house: House) -> None:
+    problem(house.http.get("/v1/schemas/nonsense-1.json"), 422, "validation_failed")

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import mastering
 from gateway.projection.cells import join
 from gateway.projection.fold import fold
 from gateway.projection.track import Track, track_of
 from gateway.reprocessing import MADE_BY, NEEDS
-from schemas.events import Artifact, ImportRequested, Separated, Work
-from schemas.work import STAGES, extend
+from schemas.events import Artifact, ImportRequested, MasteringRequested, Separated, Work
+from schemas.work import MASTERING_STAGES, STAGES, extend
 from tests.gateway.projection.histories import Track as History
 from tests.gateway.projection.histories import artifact, tracks
+from tests.gateway.projection.test_mastering import ASKED, Master
 from tools.ops.replay import WORK_TOPICS, Candidate, Order, Request, Skipped, plan
 from topics.codec import Envelope
 
@@ -30,7 +32,9 @@ def recorded(history: History) -> list[Candidate]:
         work = getattr(envelope.event, "work", None)
         if isinstance(work, Work):
             work = extend(work, *stems(work))
-            found.append(Candidate(envelope.event.topic, 0, offset, envelope.id, work))
+            wanted = getattr(envelope.event, "mastering", None)
+            place = (envelope.event.topic, 0, offset)
+            found.append(Candidate(*place, envelope.id, work, mastering=wanted))
     return found
 
 
@@ -267,3 +271,29 @@ def published_work(history: History) -> Work:
 def test_every_stage_can_be_replayed(stage: str) -> None:
     order = replace(ALIGN, stage=stage, replace_lyrics=True)
     assert requested(published(), order).work.from_stage == stage
+
+
+def mastered() -> Master:
+    history = Master("mst_1")
+    history.run(history.ask(history.wanted("mas_0")))
+    return history
+
+
+@pytest.mark.parametrize("stage", MASTERING_STAGES)
+def test_every_mastering_stage_can_be_replayed(stage: str) -> None:
+    history = mastered()
+    found = requested(history, replace(ALIGN, stage=stage))
+    event = found.event(2)
+    assert isinstance(event, MasteringRequested)
+    assert (event.reason, event.mastering) == ("replay", ASKED)
+    assert (event.work.from_stage, event.work.version, event.work.parent) == (stage, 2, 1)
+    assert event.work.job_id.startswith("mas_")
+    names = {each.name for each in event.work.artifacts}
+    assert names >= set(mastering.NEEDS[stage])
+    ahead = MASTERING_STAGES[MASTERING_STAGES.index(stage) :]
+    assert not {mastering.MADE_BY.get(name) for name in names} & set(ahead)
+
+
+def test_a_stage_of_another_system_finds_nothing_to_work_on() -> None:
+    assert skipped(mastered()).reason == "no_material"
+    assert skipped(published(), replace(ALIGN, stage="rendering")).reason == "no_material"
