@@ -31,8 +31,8 @@ def bus(settings: BusSettings) -> Iterator[Log]:
     """The log with every topic of the product in place."""
     log = settings.open_log()
     over = threading.Event()
+    codec = settings.codec()
     try:
-        codec = settings.codec()
         kept = {codec.on_log(name): ms for name, ms in retention_ms(EVERY_STAGE).items()}
         log.provision({codec.on_log(name): n for name, n in partitions(EVERY_STAGE).items()}, kept)
         if isinstance(log, EmbeddedLog):  # a broker trims by itself
@@ -40,6 +40,7 @@ def bus(settings: BusSettings) -> Iterator[Log]:
         yield log
     finally:
         over.set()
+        codec.close()
         log.close()
 
 
@@ -83,11 +84,11 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
 @contextmanager
 def projector(settings: BusSettings, log: Log, over: threading.Event) -> Iterator[None]:
     """The projector in a thread; ``over`` is set when it ends by itself, which is a failure."""
-    store = open_store(settings)
+    store, codec = open_store(settings), settings.codec()
     if store.sequence() == 0:
         # A new store, or one that was thrown away: the group's offsets say nothing about it.
-        rebuild(log, settings.codec(), store)
-    project = Projector(log, settings.codec(), store, monotonic=time.monotonic)
+        rebuild(log, codec, store)
+    project = Projector(log, codec, store, monotonic=time.monotonic)
     stop = threading.Event()
 
     def run() -> None:
@@ -105,6 +106,7 @@ def projector(settings: BusSettings, log: Log, over: threading.Event) -> Iterato
     finally:
         stop.set()
         thread.join()
+        codec.close()
         store.close()
 
 
