@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from topics.process import process_name
 from topics.settings import BusSettings
@@ -61,6 +61,11 @@ class StageSettings(BaseSettings):
         description="Threads that a full backend computes with on the CPU; 0 for every core.",
     )
 
+    mastering_rules: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Rule files, comma-separated, beside the product's own; a rule or preset of "
+        "the same name replaces it.",
+    )
     explainer_base_url: str = Field(
         default="",
         description="Address before /chat/completions of an OpenAI-compatible endpoint that words "
@@ -107,6 +112,13 @@ class StageSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Name of this process, unique among the workers of a stage.",
     )
+
+    @field_validator("mastering_rules", mode="before")
+    @classmethod
+    def _rule_files(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(item.strip()) for item in value.split(",") if item.strip())
+        return value
 
     def slots_of(self, stage: str, declared: int) -> int:
         """Tries at once of a stage in one process."""

@@ -11,7 +11,7 @@ from processors.decision.aiming import Request
 from processors.decision.album import decide_album
 from processors.decision.overriding import apply_overrides
 from processors.decision.refusals import OverrideRefused, Refused
-from processors.decision.rulebook import REVISION, builtin_rulebook
+from processors.decision.rulebook import REVISION, load_rulebook
 from processors.mastering import Song, read_document, songs
 from processors.runtime import JSON, Fetched, Made, MadeFile, Reject, Sla, Task, stage
 from schemas.documents.analysis import Analysis
@@ -37,7 +37,7 @@ def is_my_turn(event: Analyzed | MasteringRequested) -> bool:
 def decision(event: Analyzed | MasteringRequested, task: Task) -> Decided:
     """Decide about every song of the job, together: an album keeps its relative loudness."""
     work, wanted = event.work, event.mastering
-    book = builtin_rulebook()
+    book = load_rulebook(task.settings.mastering_rules)
     backend = Backend(name="melisma", model=f"rules/{REVISION}", hash=book.sha256, device="cpu")
     each = [*songs(work, wanted, task)]
     analyses = [task.fetch(song.required("analysis-before")) for song in each]
