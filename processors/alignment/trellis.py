@@ -15,7 +15,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_STAY, _STEP, _HOP, _JUMP = range(4)
 _BLOCK = 512  # frames whose scores are asked for at once
 
 Scores = Callable[[int, int, int, int], Floats]
@@ -53,78 +52,100 @@ def best_path(chain: Chain, scores: Scores, frames: int) -> Ints | None:
     high = np.searchsorted(chain.opens, at, side="right")  # states opening after t aren't there yet
     if np.any(low >= high):
         return None
+    order = np.argsort(chain.jumps[:, 1], kind="stable")
+    jumps = _Jumps(chain.jumps[order], np.float32(chain.jump_cost), low, high)
     # Two cells of −inf in front let "one back" and "two back" be plain slices.
     alpha = np.full(states + 2, -np.inf, np.float32)
-    hop_allowed = np.zeros(states + 2, np.bool_)
-    hop_allowed[3:] = chain.optional[:-1][: states - 1]
-    hop_bar = np.where(hop_allowed[2:], np.float32(0), np.float32(-np.inf))
+    alpha[2 : 2 + states] = _first(chain)
+    hop_bar = np.full(states, -np.inf, np.float32)
+    hop_bar[2:] = np.where(chain.optional[1:-1], np.float32(0), np.float32(-np.inf))
+    best, hop = np.empty(states, np.float32), np.empty(states, np.float32)
     trace: list[_Moves] = []
-    jump_from = chain.jumps[:, 0] + 2
-    jump_to = chain.jumps[:, 1] + 2
-    jump_index = {int(to): int(source) for source, to in chain.jumps}
     for start in range(0, frames, _BLOCK):
         end = min(start + _BLOCK, frames)
         first, stop = int(low[start]), int(high[end - 1])
         block = scores(start, end, first, stop)
+        stepped = np.zeros((end - start, stop - first), np.bool_)
+        hopped = np.zeros_like(stepped)
         for t in range(start, end):
             a, b = int(low[t]), int(high[t])
-            emitted = block[t - start, a - first : b - first]
+            within = slice(a - first, b - first)
+            emitted, row = block[t - start, within], t - start
             if t == 0:
-                fresh = np.full(b - a, -np.inf, np.float32)
-                if a == 0:
-                    fresh[0] = 0.0
-                    if chain.optional[0] and b > 1:
-                        fresh[1] = 0.0
-                    for source, to in zip(jump_from - 2, jump_to - 2, strict=True):
-                        if to < b and np.isfinite(fresh[source]):
-                            fresh[to] = max(fresh[to], fresh[source] - chain.jump_cost)
-                alpha[2 + a : 2 + b] = fresh + emitted
-                trace.append(_packed(np.zeros(b - a, np.uint8)))
+                alpha[2 : 2 + a] = alpha[2 + b :] = -np.inf
+                alpha[2 + a : 2 + b] += emitted
                 continue
-            stay = alpha[2 + a : 2 + b]
-            step = alpha[1 + a : 1 + b]
-            hop = alpha[a:b] + hop_bar[a:b]
-            best = np.maximum(stay, step)
-            choice = (step > stay).astype(np.uint8)
-            hopped = hop > best
-            if hopped.any():
-                best[hopped] = hop[hopped]
-                choice[hopped] = _HOP
-            if len(jump_to):
-                inside = (jump_to >= 2 + a) & (jump_to < 2 + b)
-                if inside.any():
-                    to = jump_to[inside] - 2 - a
-                    jumped = alpha[jump_from[inside]] - np.float32(chain.jump_cost)
-                    better = jumped > best[to]
-                    best[to[better]] = jumped[better]
-                    choice[to[better]] = _JUMP
+            stay, step, size = alpha[2 + a : 2 + b], alpha[1 + a : 1 + b], b - a
+            np.greater(step, stay, out=stepped[row, within])
+            np.maximum(step, stay, out=best[:size])
+            np.add(alpha[a:b], hop_bar[a:b], out=hop[:size])
+            np.greater(hop[:size], best[:size], out=hopped[row, within])
+            np.maximum(hop[:size], best[:size], out=best[:size])
+            jumps.take(t, alpha, best[:size], a)
             previous = int(low[t - 1])
-            alpha[2 + previous : 2 + a] = -np.inf
-            alpha[2 + a : 2 + b] = best + emitted
-            trace.append(_packed(choice))
-    return _back(chain, alpha, trace, low, jump_index)
+            if a > previous:
+                alpha[2 + previous : 2 + a] = -np.inf
+            np.add(best[:size], emitted, out=alpha[2 + a : 2 + b])
+        packed = np.packbits(stepped, axis=1), np.packbits(hopped, axis=1)
+        trace.append(_Moves(first, *packed))
+    return _back(chain, alpha, trace, jumps, frames)
 
 
-_Moves = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-"""The low and the high bit of each state's move into a frame, eight states a byte."""
+def _first(chain: Chain) -> Floats:
+    """Where a path may start: 0 in those states, −inf in all others."""
+    fresh = np.full(len(chain.optional), -np.inf, np.float32)
+    fresh[0] = 0.0
+    if chain.optional[0] and len(fresh) > 1:
+        fresh[1] = 0.0
+    for source, to in chain.jumps:
+        fresh[to] = max(fresh[to], fresh[source] - chain.jump_cost)
+    return fresh
 
 
-def _packed(choice: npt.NDArray[np.uint8]) -> _Moves:
-    return np.packbits(choice & 1), np.packbits(choice >> 1)
+class _Jumps:
+    """The extra arcs, by the state that they lead to."""
+
+    def __init__(self, arcs: Ints, cost: np.float32, low: Ints, high: Ints) -> None:
+        self._from = arcs[:, 0] + 2
+        self._to = arcs[:, 1]
+        self._cost = cost
+        self._begin = np.searchsorted(self._to, low)  # the first arc into the band of a frame
+        self._end = np.searchsorted(self._to, high)
+        self.source = {int(to): int(source) for source, to in arcs}
+        self.taken: dict[int, set[int]] = {}
+        """Frame → the states that are best entered by an arc."""
+
+    def take(self, t: int, alpha: Floats, best: Floats, a: int) -> None:
+        """Improve ``best``, the states from ``a`` on, by the arcs that lead there."""
+        begin, end = int(self._begin[t]), int(self._end[t])
+        if begin == end:
+            return
+        to = self._to[begin:end]
+        jumped = alpha[self._from[begin:end]] - self._cost
+        better = jumped > best[to - a]
+        if better.any():
+            best[to[better] - a] = jumped[better]
+            self.taken[t] = set(to[better].tolist())
 
 
-def _unpacked(moves: _Moves, index: int) -> int:
-    byte, shift = index >> 3, 7 - (index & 7)
-    low, high = moves
-    return (int(low[byte]) >> shift & 1) | (int(high[byte]) >> shift & 1) << 1
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """How the states of a block were entered: from one back, from two back; eight states a byte."""
+
+    first: int  # the state of the first bit
+    stepped: npt.NDArray[np.uint8]
+    hopped: npt.NDArray[np.uint8]
+
+    def into(self, row: int, state: int) -> int:
+        """How many states back the path into a state came from."""
+        byte, shift = (state - self.first) >> 3, 7 - ((state - self.first) & 7)
+        if int(self.hopped[row, byte]) >> shift & 1:
+            return 2
+        return int(self.stepped[row, byte]) >> shift & 1
 
 
 def _back(
-    chain: Chain,
-    alpha: Floats,
-    trace: list[_Moves],
-    low: Ints,
-    jump_index: dict[int, int],
+    chain: Chain, alpha: Floats, trace: list[_Moves], jumps: _Jumps, frames: int
 ) -> Ints | None:
     states = len(chain.optional)
     state = states - 1
@@ -132,12 +153,12 @@ def _back(
         state = states - 2
     if not np.isfinite(alpha[2 + state]):
         return None
-    path = np.empty(len(trace), np.int64)
-    for t in range(len(trace) - 1, -1, -1):
+    path = np.empty(frames, np.int64)
+    for t in range(frames - 1, 0, -1):
         path[t] = state
-        move = _unpacked(trace[t], state - int(low[t]))
-        if move == _JUMP:
-            state = jump_index[state]
+        if state in jumps.taken.get(t, ()):
+            state = jumps.source[state]
         else:
-            state -= move
+            state -= trace[t // _BLOCK].into(t % _BLOCK, state)
+    path[0] = state
     return path
