@@ -30,8 +30,13 @@ from processors.rendering.filters import Delay
 from processors.rendering.truepeak import Envelope, PeakEnvelope, TruePeak
 from schemas.documents.chain import Limiter
 
-MARGIN_DB = 0.03
-"""Detection aims below the ceiling by this: what 8 times the rate and a moving gain leave open."""
+GUARD_DB = 0.1
+"""Below the ceiling as we measure it, so that other meters, whose interpolators differ by as much
+on cymbals and hiss up to the Nyquist frequency, see the ceiling kept as well."""
+
+MARGIN_DB = GUARD_DB + 0.03
+"""Detection aims below the ceiling by this: what 8 times the rate and a moving gain leave open,
+and the guard."""
 
 OFFSET_S = 2.0
 """Limiting an asymmetric wave leaves an offset. What was taken off is followed by a one-pole of

@@ -21,6 +21,7 @@ from processors.rendering.blocks import Block
 from processors.rendering.desk import Desk, Search, centred, search
 from processors.rendering.dithering import Depth
 from processors.rendering.files import SongFile
+from processors.rendering.limiter import GUARD_DB
 from processors.rendering.modules import apply, moves
 from processors.rendering.press import Copy, Press, decibels
 from schemas.documents.chain import Chain, Dither, Limiter
@@ -94,7 +95,7 @@ def _pressed(
             left = found.offset or left
         progress(min(0.95, 0.8 + 0.05 * number))
         copy = press.run(centred(desk.limited(found.gain_db, lower_db), left), trim_db)
-        over_db = decibels(copy.true_peak) - limiter.ceiling_dbtp
+        over_db = decibels(copy.true_peak) + GUARD_DB - limiter.ceiling_dbtp
         leans = max(map(abs, copy.means)) > _OFFSET_ALLOWED
         number += 1
         if over_db <= 0 and (not leans or number > _AIMED_ROUNDS):

@@ -9,14 +9,13 @@ import numpy as np
 from scipy import fft
 
 from processors.rendering.blocks import Block, grid_frames
+from processors.rendering.filters import Curve
 from schemas.documents.chain import Saturation
 
 _TAPS = 64  # an original sample; with Kaiser 8 flat up to 0.46 of the rate, -80 dB beyond 0.54
 
 
-def interpolator(
-    times: int, taps: int, beta: float
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def interpolator(times: int, taps: int, beta: float) -> Curve:
     """A windowed-sinc filter for ``times`` the rate, ``(times * taps - 1,)``, gain ``times``."""
     half = times * taps // 2
     at = np.arange(-half + 1, half)

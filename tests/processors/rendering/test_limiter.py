@@ -34,7 +34,7 @@ def limited(sound: Block, rate: int = RATE, **settings_: float) -> Block:
 @pytest.mark.parametrize("hz", [40, 100, 997, 6_000])
 def test_a_limited_tone_stays_clean(hz: float) -> None:
     made = limited(sine(hz, 4, level=FOUR_DB))[:, 2 * RATE : 3 * RATE]
-    assert decibels(np.abs(made).max()) == pytest.approx(-1.0, abs=0.06)
+    assert decibels(np.abs(made).max()) == pytest.approx(-1.13, abs=0.02)
     assert distortion_db(made, hz, RATE) < -80
 
 
@@ -72,7 +72,7 @@ def test_peaks_keep_the_ceiling(seed: int, drive_db: float, shape: str, ceiling:
         sound = signal.lfilter([0.1], [1, -0.9], sound, axis=1)
     made = limited(sound * 10 ** (drive_db / 20), ceiling_dbtp=ceiling)
     # the offset's correction may add a little where there is much to take off
-    assert decibels(ideal_true_peak(made)) < ceiling + 0.15
+    assert decibels(ideal_true_peak(made)) < ceiling + 0.05
 
 
 def test_what_needs_no_limiting_is_untouched() -> None:
