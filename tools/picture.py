@@ -24,7 +24,7 @@ def draw(path: Path, song: Song) -> None:
     """Write the picture of a song's master as PNG."""
     figure = Figure(figsize=(11, 8.5), layout="constrained", dpi=_DPI)
     spectrum, loudness, reduction = figure.subplots(3, 1, height_ratios=(3, 3, 2))
-    figure.suptitle(song.name, fontweight="bold")
+    figure.suptitle(song.name, fontweight="bold", parse_math=False)
     _spectrum(spectrum, song.before, song.after)
     _loudness(loudness, song)
     _reduction(reduction, song)
@@ -63,7 +63,8 @@ def _spectrum(axes: Axes, before: Analysis, after: Analysis) -> None:
     axes.set_ylim(max(low, -50), min(high, 30))
     axes.set_title("Spectrum, third octaves", loc="left", fontsize=10)
     axes.set_ylabel("dB against the mean")
-    axes.legend(frameon=False, loc="lower left")
+    if axes.lines:
+        axes.legend(frameon=False, loc="lower left")
 
 
 def _hertz(hz: float, position: int | None = None) -> str:
