@@ -157,7 +157,7 @@ def long_song(path: Path, seed: int, genre: programmes.Genre, seconds: float) ->
     """Stereo at 44.1 kHz: half a minute, its repetitions at changing levels."""
     part = programmes.make(seed, genre=genre, seconds=30).audio
     with soundfile.SoundFile(path, "w", part.rate, 2, "PCM_16") as file:
-        for number in range(round(seconds / 30)):
+        for number in range(max(1, round(seconds / 30))):
             file.write(part.samples.T * np.float32((0.6, 1.0, 0.8)[number % 3]))
 
 
