@@ -29,6 +29,7 @@ import time
 from typing import Any
 
 from cassandra import InvalidRequest
+from cassandra.protocol import ServerError
 
 from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
@@ -120,9 +121,10 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
             try:
                 _create(cluster, session, settings, nearest)
                 return
-            except InvalidRequest:
+            except (InvalidRequest, ServerError):
                 # For a moment after another process made a keyspace or a table the node finds it
-                # there already (IF NOT EXISTS) and still says that it does not exist.
+                # there already (IF NOT EXISTS) and still says that it does not exist; or it made
+                # the table twice, and speaks of the one that lost ("Unknown CF").
                 if time.monotonic() >= deadline_s:
                     raise
             time.sleep(_LOOK_S)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
 
 from cassandra import InvalidRequest
+from cassandra.protocol import ServerError
 
 from gateway.projection.cassandra import schema
 from gateway.projection.cassandra.session import CassandraSession
@@ -19,8 +20,17 @@ from gateway.projection.cassandra.settings import CassandraSettings
 PARTS = 4
 
 
-def test_what_a_node_does_not_find_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([InvalidRequest("Keyspace 'melisma' does not exist")] * 2 + [None])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        InvalidRequest("Keyspace 'melisma' does not exist"),
+        ServerError(0, "java.lang.IllegalArgumentException: Unknown CF 64337580-e5a3", None),
+    ],
+)
+def test_what_a_node_does_not_find_yet_is_asked_for_again(
+    refusal: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([refusal] * 2 + [None])
 
     def create(*given: object) -> None:
         if (refused := next(answers)) is not None:
