@@ -143,7 +143,7 @@ def test_a_broken_mix_fails_in_words_and_can_be_tried_again(client: Client, tmp_
 
 
 def test_a_cancel_stops_a_master_in_work(client: Client, tmp_path: Path) -> None:
-    path = mix(tmp_path, 3, seconds=240)
+    path = mix(tmp_path, 3, seconds=90)
     accepted = client.master({"assetId": uploaded(client, path)})
 
     def at_work() -> bool:
