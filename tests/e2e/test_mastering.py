@@ -170,7 +170,14 @@ def test_the_command_masters_a_song_into_a_folder(
 ) -> None:
     out = tmp_path / "out"
     command = run(
-        "master", mix(tmp_path, 4), "--reference", mix(tmp_path, 5), "--lufs", "-16", "--out", out
+        "master",
+        mix(tmp_path, 4),
+        "--reference",
+        mix(tmp_path, 5, seconds=20),
+        "--lufs",
+        "-16",
+        "--out",
+        out,
     )
     assert command.wait(4 * LONG_S) == 0, command.stderr
     assert {path.name for path in out.iterdir()} == {
