@@ -67,7 +67,7 @@ class LevelMeter:
         return hops
 
     def _ends(self, sizes: Samples) -> None:
-        loud = (sizes >= SILENCE).any(axis=0)
+        loud = np.logical_or.reduce(sizes >= SILENCE, axis=0)
         if loud.any():
             if self._first_sound is None:
                 self._first_sound = self.frames + int(loud.argmax())
