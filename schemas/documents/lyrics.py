@@ -2,7 +2,8 @@
 
 Made from the client's text, from transcription, or by editing; read by alignment. Ids are given
 once and survive edits, so that a person's changes, an editor's selection and the next version
-mean the same word.
+mean the same word. Where the text says that something is sung again ("(2x)", a bare "[Chorus]"),
+each singing has lines and words of its own, with ids of their own (`repeats`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from schemas.documents.text import TextLine, is_sung, split_line, split_lyrics
+from schemas.documents.text import MAX_WORDS, TextLine, is_sung, split_line, split_lyrics
 
 DEFAULT_SINGER = "s1"
-MAX_WORDS = 20_000
-"""More than any song holds; a bound on what one request can make the aligner chew."""
-
 Milliseconds = Annotated[int, Field(ge=0)]
 
 
@@ -61,6 +59,12 @@ class LyricsWord(Document):
     sep: str = " "
     start_ms: Milliseconds | None = None
     end_ms: Milliseconds | None = None
+    confidence: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="How sure the recognizer was of a word that it wrote down.",
+    )
     locked: bool = Field(
         default=False, description="A person set the times: alignment does not move the word."
     )
@@ -89,6 +93,13 @@ class LyricsLine(Document):
         return "".join(word.text + word.sep for word in self.words)
 
 
+class Remark(Document):
+    """Something that a person who reads the lyrics should know, in words."""
+
+    code: str
+    message: str
+
+
 class LyricsDocument(Document):
     """The lyrics of one version of a track."""
 
@@ -97,6 +108,9 @@ class LyricsDocument(Document):
     origin: Literal["given", "transcribed", "edited"] = "given"
     singers: tuple[Singer, ...] = (Singer(id=DEFAULT_SINGER, name=""),)
     lines: tuple[LyricsLine, ...]
+    remarks: tuple[Remark, ...] = Field(
+        default=(), description="What transcription has to say about its own text."
+    )
 
     @model_validator(mode="after")
     def _ids_are_unique_and_known(self) -> Self:
@@ -175,7 +189,12 @@ class LyricsDocument(Document):
             singer = singer_of[new.singer] if named else (old or self.lines[0]).singer
             lines.append(LyricsLine(id=old.id if old else ids.line(), singer=singer, words=words))
         return self.model_copy(
-            update={"lines": tuple(lines), "singers": singers, "origin": "edited"}
+            update={
+                "lines": tuple(lines),
+                "singers": singers,
+                "origin": "edited",
+                "remarks": (),
+            }
         )
 
 
@@ -323,7 +342,11 @@ def _carried(
         same_place = a1 - a0 == b1 - b0
         for index, (text, sep) in enumerate(new[b0:b1]):
             if same_place:
-                words.append(old[a0 + index].model_copy(update={"text": text, "sep": sep}))
+                kept = old[a0 + index]
+                heard = kept.confidence if kept.text == text else None  # a person wrote it since
+                words.append(
+                    kept.model_copy(update={"text": text, "sep": sep, "confidence": heard})
+                )
             else:
                 words.append(LyricsWord(id=ids.word(), text=text, sep=sep))
     return tuple(words)
@@ -331,6 +354,7 @@ def _carried(
 
 __all__ = [
     "DEFAULT_SINGER",
+    "MAX_WORDS",
     "Document",
     "LyricsDocument",
     "LyricsLine",

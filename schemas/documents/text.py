@@ -13,6 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from schemas.documents.repeats import Blocks, heading, marked
+
+MAX_WORDS = 20_000
+"""More than any song holds; a bound on what one request can make the aligner chew."""
+
+_BLANK = "\ufeff \t\u00a0\u200b"
 _SECTION = re.compile(r"\[([^\[\]]{1,80})\]")
 _SECTION_NAMES = re.compile(
     r"(?:pre-?|post-?)?(?:verse|chorus|hook|refrain|bridge|intro|outro|interlude|instrumental|solo"
@@ -32,20 +38,29 @@ class TextLine:
 
 
 def split_lyrics(text: str) -> list[TextLine]:
-    """The sung lines of pasted lyrics, in order.
+    """The sung lines of pasted lyrics, in order, repetitions written out (`repeats`).
 
-    Blank lines only separate. A line in brackets is not sung: ``[Chorus]`` names a section,
-    ``[Anna]`` and ``[Verse 2: Anna]`` say who sings from there on.
+    A line in brackets is not sung: ``[Chorus]`` names a section, ``[Anna]`` and ``[Verse 2: Anna]``
+    say who sings from there on.
     """
-    lines: list[TextLine] = []
+    blocks = Blocks[TextLine](MAX_WORDS, lambda line: len(line.words))
     singer: str | None = None
     for raw in unicodedata.normalize("NFC", text).replace("\r\n", "\n").splitlines():
-        line = raw.strip("\ufeff \t\u00a0\u200b")
+        line, times = marked(raw.strip(_BLANK))
+        line = line.strip(_BLANK)
         if section := _SECTION.fullmatch(line):
             singer = _singer(section[1], singer)
+            inner, inside = marked(section[1].strip())
+            blocks.head(inner.partition(":")[0].strip(), max(times, inside))
+        elif name := heading(line):
+            blocks.head(name, times)
         elif line:
-            lines.append(TextLine(tuple(split_line(line)), singer))
-    return lines
+            blocks.add(TextLine(tuple(split_line(line)), singer), times)
+        elif times > 1:
+            blocks.again(times)
+        else:
+            blocks.blank()
+    return blocks.end()
 
 
 def split_line(line: str) -> list[tuple[str, str]]:
