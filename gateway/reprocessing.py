@@ -7,6 +7,7 @@ before the first one made. What that step and later ones made before is left beh
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
@@ -29,7 +30,14 @@ MADE_BY: Mapping[str, str] = {
     "pitch": "quality",
     "karaoke": "publishing",
 }
-"""Which stage makes an artifact; any other (the source) comes from the client."""
+"""Which stage makes an artifact that is made anew when the stage runs again.
+
+Any other comes from the client (the source), or stays of use (``heard``, what the alignment's model
+heard of the vocals: the stage itself tells whether it still holds)."""
+
+PARENT = "parent"
+"""What a job that aligns calls the alignment of the version it continues: lines that were not
+edited keep their places."""
 
 _STEMS = ("vocals", "minus", "mix")
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -166,10 +174,13 @@ def context(
     artifacts = {
         name: artifact
         for name, artifact in material.artifacts.items()
-        if MADE_BY.get(name) not in ahead
+        if name != PARENT
+        and MADE_BY.get(name) not in ahead
         # a draft's words have no times yet: those of the published version are of other words
         and not (base is not material and MADE_BY.get(name) in ("alignment", "quality"))
     }
+    if stage == "alignment" and "alignment" in material.artifacts:
+        artifacts[PARENT] = replace(material.artifacts["alignment"], name=PARENT)
     missing = [name for name in NEEDS[stage] if name not in artifacts]
     if missing:
         raise Problem(

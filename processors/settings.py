@@ -53,6 +53,23 @@ class StageSettings(BaseSettings):
         description="Window of the full separation, when its memory has to be smaller than the "
         "model's own window needs.",
     )
+    transcription_backend: Choice = Field(
+        default="auto",
+        description="light knows English and no weights; full is a NeMo model; auto is full where "
+        "the models are installed and the song's language has one that can be loaded.",
+    )
+    alignment_backend: Choice = Field(
+        default="auto",
+        description="light aligns any language without weights; full by a NeMo model; auto as for "
+        "transcription. A language without a model gets light.",
+    )
+    speech_models: dict[str, str] = Field(
+        default_factory=dict,
+        description="NeMo models with a CTC head by language, names or .nemo files, over the "
+        "product's own (Conformer-CTC for be ca de en eo es fr hi hr it mr ru rw): "
+        '{"pl": "stt_pl_fastconformer_hybrid_large_pc", "en": "/models/en.nemo", "fr": ""}; '
+        "an empty name leaves the language to light.",
+    )
     use_gpu: bool = Field(
         default=True, description="Compute the full backends on a GPU where there is one."
     )

@@ -8,6 +8,7 @@ no such thing and are refused by name.
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from processors.weights import digest
 Progress = Callable[[float], None]
 
 _SHORTEST_S = 0.1  # less is no frame of the model
+_TRIAL_S = 10.24  # 1,024 frames of 10 ms: every subsampling up to 16 is told by it
 _CERTAIN = np.float16(-20.0)  # nats: of every token but blank where nobody sings
 
 
@@ -56,8 +58,24 @@ class SpeechModel:
         # What is padded or dithered at random would make two runs differ.
         self._net.preprocessor.featurizer.dither = 0.0
         self._net.preprocessor.featurizer.pad_to = 0
-        self._subsampling = int(self._net.encoder.subsampling_factor)
+        self._subsampling = self._frames_a_step()
         self._vocabulary = _Vocabulary(self._net)
+
+    @property
+    def space(self) -> int | None:
+        """The token that models of letters tell between two words; None where there is none."""
+        return self._vocabulary.space
+
+    def _frames_a_step(self) -> int:
+        """Feature frames that one frame of log-probabilities stands for."""
+        factor = getattr(self._net.encoder, "subsampling_factor", None)
+        if factor is not None:
+            return int(factor)
+        # Convolutional encoders (Citrinet, QuartzNet) say it nowhere: it is told by trying.
+        return round(_TRIAL_S * self._rate / self._hop / len(self._log_probs(self._trial())))
+
+    def _trial(self) -> Samples:
+        return np.zeros(round(_TRIAL_S * self._rate), np.float32)
 
     def hear(self, vocals: Audio, progress: Progress) -> Emissions:
         """Log-probabilities of a whole stem, phrase by phrase; silence where nobody sings.
@@ -122,7 +140,7 @@ class SpeechModel:
                 if piece.startswith(("▁", " ")):
                     ends()
                 pieces.append(piece.lstrip("▁ "))
-            if token != heard.blank:
+            if token not in (heard.blank, self.space):
                 told.append(frame)
             before = token
         ends()
@@ -137,6 +155,7 @@ class _Vocabulary:
         self.pieces: Sequence[str] = [str(piece) for piece in head.vocabulary]
         self._tokenizer = getattr(net, "tokenizer", None)
         self._numbers = {piece: number for number, piece in enumerate(self.pieces)}
+        self.space = self._numbers.get(" ")
         known = set("".join(self.pieces))
         self._cases: tuple[Callable[[str], str], ...] = (
             (str.lower, str.upper) if any(map(str.islower, known)) else (str.upper, str.lower)
@@ -145,7 +164,7 @@ class _Vocabulary:
 
     def spell(self, word: str) -> tuple[int, ...]:
         for case in self._cases:
-            text = "".join(letter for letter in case(word) if letter in self._known)
+            text = "".join(map(self._nearest, case(word)))
             if not text:
                 continue
             if self._tokenizer is None:
@@ -154,6 +173,13 @@ class _Vocabulary:
             if all("unk" not in self.pieces[token] for token in tokens):
                 return tokens
         return ()
+
+    def _nearest(self, letter: str) -> str:
+        """The letter itself, its base ("ё" → "е", "é" → "e"), or nothing, as the model has it."""
+        if letter in self._known:
+            return letter
+        base = unicodedata.normalize("NFD", letter)[0]
+        return base if base in self._known else ""
 
 
 def packed(heard: Emissions) -> bytes:
@@ -191,12 +217,12 @@ def _loaded(model: str) -> Any:
     except Exception as error:  # archives, pickles and hubs fail in ways of their own
         raise ModelUnavailable(
             f"speech: '{model}' cannot be loaded ({type(error).__name__}: {error}); check "
-            "SPEECH_MODEL, a .nemo file or a model's name, or choose the light backend"
+            "SPEECH_MODELS, .nemo files or models' names, or choose the light backend"
         ) from error
     head = getattr(net, "ctc_decoder", getattr(net, "decoder", None))
     if not hasattr(head, "vocabulary"):
         raise ModelUnavailable(
             f"speech: '{model}' is a {type(net).__name__} without a CTC head, which alignment "
-            "needs; choose a CTC or hybrid model in SPEECH_MODEL"
+            "needs; choose a CTC or hybrid model in SPEECH_MODELS"
         )
     return net

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from processors.alignment.memory import Array
+from processors.audio.activity import Activity
 from processors.audio.samples import Audio
 
 Source = Literal["aligned", "interpolated", "manual"]
 Progress = Callable[[float], None]
 """Called with the share of the work that is done, 0 to 1, from the calling thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class LyricWord:
-    """A word as the lyrics write it. ``locked`` words have both times, set by a person."""
-
-    text: str
-    start_ms: int | None = None
-    end_ms: int | None = None
-    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +27,21 @@ class Placement:
     confidence: float
     src: Source
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LyricWord:
+    """A word as the lyrics write it. ``locked`` words have both times, set by a person.
+
+    ``known``: the place that an earlier alignment gave a word which neither changed nor has a
+    neighbour that did; it holds like a lock, and its confidence stays its own.
+    """
+
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    locked: bool = False
+    known: Placement | None = None
 
 
 class LyricsDontFit(ValueError):
@@ -61,6 +68,49 @@ class NoSinging(ValueError):
         )
 
 
+FASTEST_WORDS_PER_S = 8.0
+"""Sung words a second that nobody exceeds over a whole song (the fastest rap on record: 6.5)."""
+
+_SPARE_WORDS = 10  # a short stem may be all chatter
+
+
+def check_singable(words: int, activity: Activity) -> None:
+    """Raise `NoSinging` and `LyricsDontFit` where no alignment could be right."""
+    sung_s = activity.sung_ms() / 1000
+    if sung_s == 0:
+        raise NoSinging
+    if words > FASTEST_WORDS_PER_S * sung_s + _SPARE_WORDS:
+        raise LyricsDontFit(words, sung_s)
+
+
+class Heard(Protocol):
+    """What an aligner heard of one stem: lyrics are placed on it as often as they are edited."""
+
+    @property
+    def activity(self) -> Activity:
+        """Where somebody sings."""
+        ...
+
+    def place(
+        self, lines: Sequence[Sequence[LyricWord]], language: str, progress: Progress
+    ) -> list[list[Placement]]:
+        """One placement a word, as `Aligner.align` gives them; the model does not run again."""
+        ...
+
+    def fit(
+        self, lines: Sequence[Sequence[str]], language: str, start_ms: int, end_ms: int
+    ) -> float | None:
+        """How well a stretch sounds like these lines, mean nats a frame; None: they aren't there.
+
+        Comparable within one stem only.
+        """
+        ...
+
+    def arrays(self) -> dict[str, Array]:
+        """All of it, for `memory.keep`."""
+        ...
+
+
 class Aligner(Protocol):
     """Places given lyrics on a vocal stem."""
 
@@ -72,6 +122,30 @@ class Aligner(Protocol):
     @property
     def model(self) -> str:
         """Model name and version, as karaoke-json's ``source`` shows it."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the model's weights in hex; empty where nobody can choose them."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu`` or ``cuda``."""
+        ...
+
+    def hear(
+        self,
+        vocals: Audio,
+        lines: Sequence[Sequence[LyricWord]],
+        language: str,
+        progress: Progress,
+    ) -> Heard:
+        """Run the model over the stem. Raises as `align`."""
+        ...
+
+    def again(self, arrays: Mapping[str, Array]) -> Heard:
+        """What was heard before: the arrays of a `Heard` of this aligner and model."""
         ...
 
     def align(

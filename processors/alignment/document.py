@@ -64,7 +64,7 @@ def compose(
         flags += [
             Flag(
                 code="word_unplaced",
-                message=f"'{word.text}' could not be placed: {place.reason or 'no reason given'}",
+                message=f"'{word.text}'{_UNPLACED}{place.reason or 'no reason given'}",
                 line_id=line.id,
                 word_id=word.id,
             )
@@ -79,6 +79,18 @@ def compose(
         gaps=find_gaps(lines, duration_ms),
         qc=Quality(flags=tuple(flags)),
     )
+
+
+def unplaced_because(content: Karaoke) -> dict[str, str]:
+    """The reason of each word without times, by its id, as `compose` was given it."""
+    return {
+        flag.word_id: flag.message.partition(_UNPLACED)[2]
+        for flag in content.qc.flags
+        if flag.code == "word_unplaced" and flag.word_id is not None
+    }
+
+
+_UNPLACED = " could not be placed: "
 
 
 def _word(word: LyricsWord, place: Placement) -> Word:

@@ -5,26 +5,35 @@ again; lines that contradict the stem or their neighbours lose their window. Pas
 word within its window in 10 ms steps. Between lines anything may sound (breaks, ad-libs, residue of
 separation), lines may be left out, and quiet frames are free to stay empty.
 
+What was heard is kept: lyrics that are edited are placed on it without scoring the song again, and
+only senones of the words that moved are looked at.
+
 pocketsphinx's own forced alignment has none of these and needs all states alive in all frames:
 on separated songs of 30 s it derailed by up to 7.9 s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
+import numpy as np
+
 from processors.alignment.acoustic_model import english
-from processors.alignment.aligner import (
-    LyricsDontFit,
-    LyricWord,
-    NoSinging,
-    Placement,
-    Progress,
-)
+from processors.alignment.aligner import LyricWord, Placement, Progress, check_singable
+from processors.alignment.cepstra import features
 from processors.alignment.compacting import compacted
-from processors.alignment.hearing import Acoustics, acoustics, first_bias, listen, singer_bias
+from processors.alignment.hearing import (
+    Acoustics,
+    Floats,
+    Hearing,
+    acoustics,
+    first_bias,
+    listen,
+    singer_bias,
+)
 from processors.alignment.languages import resolve
+from processors.alignment.memory import Array
 from processors.alignment.passes import (
     SHORTEST_VOWEL,
     Path,
@@ -35,22 +44,20 @@ from processors.alignment.passes import (
     owners,
     shortest_vowels,
 )
-from processors.alignment.placing import Spot, place
+from processors.alignment.placing import Spot, place, shaped
 from processors.alignment.pronunciation import Pronouncer, Pronunciation
-from processors.alignment.sections import Section, is_fixed, sections
-from processors.audio.activity import HOP_MS
+from processors.alignment.sections import Section, held_place, sections
+from processors.alignment.windows import fit
+from processors.audio.activity import HOP_MS, Activity
 from processors.audio.samples import Audio
-
-FASTEST_WORDS_PER_S = 8.0
-"""Sung words a second that nobody exceeds over a whole song (the fastest rap on record: 6.5)."""
-
-_SPARE_WORDS = 10  # a short stem may be all chatter
 
 
 class LightAligner:
     """Forced alignment on the CPU, no weights to download. One espeak-ng process serves it."""
 
     name = "light"
+    hash = ""
+    device = "cpu"
 
     def __init__(self, pronouncer: Pronouncer | None = None) -> None:
         self._pronouncer = pronouncer or Pronouncer()
@@ -72,51 +79,104 @@ class LightAligner:
         progress: Progress,
     ) -> list[list[Placement]]:
         """See ``Aligner.align``."""
+        heard = self.hear(vocals, lines, language, lambda share: progress(0.7 * share))
+        return heard.place(lines, language, lambda share: progress(0.7 + 0.3 * share))
+
+    def hear(
+        self,
+        vocals: Audio,
+        lines: Sequence[Sequence[LyricWord]],
+        language: str,
+        progress: Progress,
+    ) -> LightHeard:
+        """See ``Aligner.hear``. The lyrics tell the singer's colour of sound."""
         resolve(language)
-        words = [word for line in lines for word in line]
-        free = [number for number, word in enumerate(words) if not is_fixed(word)]
-        if not free:
-            return _shaped([_manual(word) for word in words], lines)
         hearing = listen(vocals)
-        sung_s = hearing.activity.sung_ms() / 1000
-        if sung_s == 0:
-            raise NoSinging
-        if len(free) > FASTEST_WORDS_PER_S * sung_s + _SPARE_WORDS:
-            raise LyricsDontFit(len(free), sung_s)
-        progress(0.1)
-
-        said = dict(
-            zip(
-                free,
-                self._pronouncer.pronounce([words[number].text for number in free], language),
-                strict=True,
-            )
-        )
         song_ms = int(vocals.frames * 1000 // vocals.rate)
-        cut = sections(lines, song_ms)
-        stretches = [_stretch(section, said, hearing.frames) for section in cut]
-        stretches = [stretch for stretch in stretches if stretch.lines]
-        progress(0.2)
+        heard = LightHeard(self._pronouncer, hearing, first_bias(hearing), song_ms)
+        progress(0.1)
+        free = sum(held_place(word) is None for line in lines for word in line)
+        if free:
+            check_singable(free, hearing.activity)
+            heard = heard.attuned(lines, language, progress)
+        progress(1.0)
+        return heard
 
-        model = english()
-        bias = first_bias(hearing)
-        heard = acoustics(model, hearing, bias)
-        progress(0.4)
+    def again(self, arrays: Mapping[str, Array]) -> LightHeard:
+        """See ``Aligner.again``."""
+        return LightHeard.of(self._pronouncer, arrays)
+
+
+class LightHeard:
+    """A stem's cepstra, and their scores in the singer's colour of sound."""
+
+    def __init__(
+        self,
+        pronouncer: Pronouncer,
+        hearing: Hearing,
+        bias: Floats,
+        song_ms: int,
+        *,
+        scored: Acoustics | None = None,
+    ) -> None:
+        self._pronouncer = pronouncer
+        self._hearing = hearing
+        self._bias = bias
+        self._song_ms = song_ms
+        self._scored = scored
+        self._vowels: tuple[Sequence[Stretch], list[list[int]]] = ((), [])
+
+    @property
+    def activity(self) -> Activity:
+        """See ``Heard.activity``."""
+        return self._hearing.activity
+
+    @property
+    def _acoustics(self) -> Acoustics:
+        if self._scored is None:
+            self._scored = acoustics(english(), self._hearing, self._bias)
+        return self._scored
+
+    def attuned(
+        self, lines: Sequence[Sequence[LyricWord]], language: str, progress: Progress
+    ) -> LightHeard:
+        """The stem heard anew, in the colour that a first pass over these lyrics tells."""
+        stretches = self._cut(lines, language)[2]
+        progress(0.3)
+        heard = self._acoustics
+        progress(0.6)
         rough = [
             coarse_pass(stretch, heard, [SHORTEST_VOWEL] * len(stretch.lines))
             for stretch in stretches
         ]
-        heard = acoustics(model, hearing, singer_bias(heard, owners(rough, hearing.frames), bias))
-        progress(0.6)
-        vowels = shortest_vowels(stretches, rough)
-        rough = [
-            coarse_pass(stretch, heard, least)
-            for stretch, least in zip(stretches, vowels, strict=True)
-        ]
         progress(0.7)
+        bias = singer_bias(heard, owners(rough, self._hearing.frames), self._bias)
+        scored = acoustics(english(), self._hearing, bias)
+        tuned = LightHeard(self._pronouncer, self._hearing, bias, self._song_ms, scored=scored)
+        tuned._vowels = stretches, shortest_vowels(stretches, rough)
+        return tuned
+
+    def place(
+        self, lines: Sequence[Sequence[LyricWord]], language: str, progress: Progress
+    ) -> list[list[Placement]]:
+        """See ``Heard.place``."""
+        words = [word for line in lines for word in line]
+        free = sum(held_place(word) is None for word in words)
         spots: dict[int, Spot] = {}
-        for stretch, path, least in zip(stretches, rough, vowels, strict=True):
-            spots.update(_second(stretch, path, heard, least))
+        said: dict[int, Pronunciation] = {}
+        cut: list[Section] = []
+        if free:
+            check_singable(free, self.activity)
+            said, cut, stretches = self._cut(lines, language)
+            progress(0.1)
+            vowels = self._shortest(stretches)
+            rough = [
+                coarse_pass(stretch, self._acoustics, least)
+                for stretch, least in zip(stretches, vowels, strict=True)
+            ]
+            progress(0.4)
+            for stretch, path, least in zip(stretches, rough, vowels, strict=True):
+                spots.update(_second(stretch, path, self._acoustics, least))
         progress(1.0)
         placed = place(
             words,
@@ -128,9 +188,84 @@ class LightAligner:
                 for number in section.words
             },
             [at for at, line in enumerate(lines) for _ in line],
-            hearing.activity,
+            self.activity,
         )
-        return _shaped(placed, lines)
+        return shaped(placed, lines)
+
+    def fit(
+        self, lines: Sequence[Sequence[str]], language: str, start_ms: int, end_ms: int
+    ) -> float | None:
+        """See ``Heard.fit``."""
+        words = [[LyricWord(text) for text in line] for line in lines]
+        said = self._said(words, language)
+        numbers = iter(range(len(said)))
+        rows = tuple(tuple(next(numbers) for _ in line) for line in lines)
+        stretch = _stretch(Section(start_ms, end_ms, rows), said, self._hearing.frames)
+        path = coarse_pass(stretch, self._acoustics, [SHORTEST_VOWEL] * len(stretch.lines))
+        row = [word for line in hear(stretch, path, self._acoustics) for word in line]
+        return None if not row or any(word.start is None for word in row) else fit(row)
+
+    def arrays(self) -> dict[str, Array]:
+        """See ``Heard.arrays``."""
+        hearing, scored = self._hearing, self._scored
+        kept: dict[str, Array] = {
+            "statics": hearing.statics,
+            "voice": hearing.voice,
+            "rms": hearing.activity.rms,
+            "active": hearing.activity.active,
+            "bias": self._bias,
+            "song_ms": np.array(self._song_ms),
+        }
+        if scored is not None:
+            kept |= {"best": scored.best, "phones": scored.phones.astype(np.float16)}
+        return kept
+
+    @classmethod
+    def of(cls, pronouncer: Pronouncer, arrays: Mapping[str, Array]) -> LightHeard:
+        """What `arrays` gave."""
+        statics = np.asarray(arrays["statics"], np.float32)
+        active = np.asarray(arrays["active"], np.bool_)
+        activity = Activity(np.asarray(arrays["rms"], np.float32), active)
+        voice = np.asarray(arrays["voice"], np.float32)
+        hearing = Hearing(statics, active[: len(statics)], voice, activity)
+        bias = np.asarray(arrays["bias"], np.float32)
+        scored = None
+        if "phones" in arrays:
+            scored = Acoustics(
+                english(),
+                hearing,
+                features(statics - bias),
+                np.asarray(arrays["best"], np.float32),
+                np.asarray(arrays["phones"], np.float32),
+            )
+        return cls(pronouncer, hearing, bias, int(arrays["song_ms"]), scored=scored)
+
+    def _shortest(self, stretches: Sequence[Stretch]) -> list[list[int]]:
+        """The vowels' bounds: known where these lyrics were heard before, else by a first pass."""
+        known, vowels = self._vowels
+        if list(known) == list(stretches):
+            return vowels
+        rough = [
+            coarse_pass(stretch, self._acoustics, [SHORTEST_VOWEL] * len(stretch.lines))
+            for stretch in stretches
+        ]
+        return shortest_vowels(stretches, rough)
+
+    def _cut(
+        self, lines: Sequence[Sequence[LyricWord]], language: str
+    ) -> tuple[dict[int, Pronunciation], list[Section], list[Stretch]]:
+        said = self._said(lines, language)
+        cut = sections(lines, self._song_ms)
+        stretches = [_stretch(section, said, self._hearing.frames) for section in cut]
+        return said, cut, [stretch for stretch in stretches if stretch.lines]
+
+    def _said(
+        self, lines: Sequence[Sequence[LyricWord]], language: str
+    ) -> dict[int, Pronunciation]:
+        words = [word for line in lines for word in line]
+        free = [number for number, word in enumerate(words) if held_place(word) is None]
+        texts = [words[number].text for number in free]
+        return dict(zip(free, self._pronouncer.pronounce(texts, language), strict=True))
 
 
 def _stretch(section: Section, said: dict[int, Pronunciation], frames: int) -> Stretch:
@@ -159,14 +294,3 @@ def _second(
                 start, end = word.start * HOP_MS - half, word.end * HOP_MS - half
                 spots[number] = Spot(max(0, start), end, word.score)
     return spots
-
-
-def _manual(word: LyricWord) -> Placement:
-    return Placement(word.start_ms, word.end_ms, 1.0, "manual")
-
-
-def _shaped(
-    placed: Sequence[Placement], lines: Sequence[Sequence[LyricWord]]
-) -> list[list[Placement]]:
-    rest = iter(placed)
-    return [[next(rest) for _ in line] for line in lines]

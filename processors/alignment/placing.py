@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from processors.alignment.aligner import LyricWord, Placement
-from processors.alignment.sections import is_fixed
+from processors.alignment.sections import held_place
 from processors.audio.activity import Activity
 
 SHORTEST_MS = 60
@@ -48,16 +48,12 @@ def place(
     """
     placed: list[Placement | None] = []
     for number, word in enumerate(words):
-        placed.append(
-            Placement(word.start_ms, word.end_ms, 1.0, "manual")
-            if is_fixed(word)
-            else _heard(spots.get(number), rooms[number], activity)
-        )
+        placed.append(held_place(word) or _heard(spots.get(number), rooms.get(number), activity))
     return _fill(words, placed, unsayable, rooms, line_of, activity)
 
 
-def _heard(spot: Spot | None, room: tuple[int, int], activity: Activity) -> Placement | None:
-    if spot is None:
+def _heard(spot: Spot | None, room: tuple[int, int] | None, activity: Activity) -> Placement | None:
+    if spot is None or room is None:
         return None
     start, end = max(spot.start_ms, room[0]), min(spot.end_ms, room[1])
     if end <= start:
@@ -135,3 +131,11 @@ def _shares(count: int, room: tuple[int, int] | None, activity: Activity) -> lis
         return []
     edges = [start + (end - start) * i // count for i in range(count + 1)]
     return list(pairwise(edges))
+
+
+def shaped(
+    placed: Sequence[Placement], lines: Sequence[Sequence[LyricWord]]
+) -> list[list[Placement]]:
+    """The placements of all words, line by line."""
+    rest = iter(placed)
+    return [[next(rest) for _ in line] for line in lines]

@@ -1,11 +1,11 @@
-"""Lyrics cut at the words that a person has placed: between two of them lies one problem."""
+"""Lyrics cut at the words whose place is settled: between two of them lies one problem."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from processors.alignment.aligner import LyricWord
+from processors.alignment.aligner import LyricWord, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Open:
 
 
 def sections(lines: Sequence[Sequence[LyricWord]], song_ms: int) -> list[Section]:
-    """The stretches between locked words, in order; words are numbered across lines.
+    """The stretches between words that are held, in order; words are numbered across lines.
 
     A locked word that starts before the end of an earlier one (a person may overlap singers) closes
     a section of no length. Sections without words are left out.
@@ -47,11 +47,11 @@ def sections(lines: Sequence[Sequence[LyricWord]], song_ms: int) -> list[Section
     for line in lines:
         current.lines.append([])
         for word in line:
-            if is_fixed(word):
-                assert word.start_ms is not None
-                assert word.end_ms is not None
-                close(word.start_ms)
-                current = _Open(min(max(current.start_ms, word.end_ms), song_ms), [[]])
+            held = held_place(word)
+            if held is not None:
+                if held.start_ms is not None and held.end_ms is not None:
+                    close(held.start_ms)
+                    current = _Open(min(max(current.start_ms, held.end_ms), song_ms), [[]])
             else:
                 current.lines[-1].append(number)
             number += 1
@@ -62,3 +62,10 @@ def sections(lines: Sequence[Sequence[LyricWord]], song_ms: int) -> list[Section
 def is_fixed(word: LyricWord) -> bool:
     """Whether a person set both of its times."""
     return word.locked and word.start_ms is not None and word.end_ms is not None
+
+
+def held_place(word: LyricWord) -> Placement | None:
+    """Where a word stays whatever is heard: its lock, or its place in an earlier alignment."""
+    if is_fixed(word):
+        return Placement(word.start_ms, word.end_ms, 1.0, "manual")
+    return word.known

@@ -6,19 +6,32 @@ begins here re-aligns edited lyrics on the vocals that are already there.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from processors.alignment.aligner import Aligner
+from processors.alignment import memory
+from processors.alignment.aligner import Aligner, Heard
 from processors.alignment.document import check_locked, compose, to_align
+from processors.alignment.keeping import keeping
 from processors.alignment.languages import reader
 from processors.audio.decoding import decode
+from processors.choices import choose, loading
 from processors.karaoke import read_document, required
-from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
+from processors.settings import Choice, StageSettings
+from processors.speech_models import model_of, speech_model
 from schemas.documents.karaoke import Karaoke
 from schemas.documents.lyrics import LyricsDocument
-from schemas.events import Aligned, Backend, ReprocessRequested, Separated, Transcribed
-from schemas.work import extend
+from schemas.events import Aligned, Backend, ReprocessRequested, Separated, Transcribed, Work
+from schemas.work import extend, find
+from topics import logs
+
+_log = logs.get(__name__)
+
+PARENT = "parent"
+"""The alignment of the version that a job continues, as an artifact of the job."""
 
 
 def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
@@ -34,47 +47,61 @@ def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
 
 @stage(
     name="alignment",
-    revision=1,
+    revision=2,  # 2: what was heard is kept
     consumes=(Separated, Transcribed, ReprocessRequested),
     produces=(Aligned,),
     accepts=is_my_turn,
     sla=Sla(base_s=60, per_second=2.0),
+    uses="gpu",
 )
 def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -> Aligned:
     """Place the lyrics of the job on its vocals."""
     work = event.work
-    vocals = task.fetch(required(work, "vocals"))
+    stem = required(work, "vocals")
     if work.lyrics is None:
         raise Reject("lyrics_missing", "the track has no lyrics yet; reprocess it from transcribe")
     lyrics_file = task.fetch(work.lyrics)
     lyrics = read_document(LyricsDocument, lyrics_file.path)
     # Nobody said the language: the script tells Russian from English, and Latin is read as English.
     language = work.language or lyrics.language or reader(lyrics.text, "en")
-    aligner = _aligner()
-    backend = Backend(name=aligner.name, model=aligner.model, device="cpu")
+    with loading(partial(_aligner, task.settings, language)) as loaded:
+        vocals = task.fetch(stem)
+        aligner = loaded()
+    backend = Backend(
+        name=aligner.name, model=aligner.model, hash=aligner.hash, device=aligner.device
+    )
+    origin = memory.Origin(vocals.sha256, aligner.name, aligner.model, aligner.hash)
+    known = _known(work, task, aligner, origin, language)
     task.sized(work.duration_ms / 1000)
 
     def align(folder: Path) -> Made:
-        audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
+        files: list[MadeFile] = []
+        heard, words = known.heard, to_align(lyrics)
         try:
-            check_locked(lyrics, round(1000 * audio.seconds))
-            placements = aligner.align(audio, to_align(lyrics), language, task.progress)
+            if heard is None:
+                audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
+                song_ms = round(1000 * audio.seconds)
+                check_locked(lyrics, song_ms)
+                heard = aligner.hear(audio, words, language, _shares(task, 0.0, 0.8))
+                path = folder / "heard.npz"
+                memory.keep(path, origin, heard.arrays())
+                files.append(MadeFile(memory.NAME, path, memory.MEDIA_TYPE))
+            else:
+                song_ms = work.duration_ms
+                check_locked(lyrics, song_ms)
+            if known.content is not None:
+                words = keeping(lyrics, known.content)
+            placements = heard.place(words, language, _shares(task, 0.8, 0.95))
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_align"), str(refusal)) from refusal
-        content = compose(
-            lyrics,
-            placements,
-            language=language,
-            duration_ms=round(1000 * audio.seconds),
-        )
+        content = compose(lyrics, placements, language=language, duration_ms=song_ms)
         path = folder / "alignment.json"
         path.write_bytes(content.to_json())
-        return Made(
-            files=(MadeFile("alignment", path, "application/json"),), facts=_counts(content)
-        )
+        files.append(MadeFile("alignment", path, "application/json"))
+        return Made(files=tuple(files), facts=_counts(content))
 
     result = task.result(
-        inputs=[vocals.sha256, lyrics_file.sha256],
+        inputs=[vocals.sha256, lyrics_file.sha256, *known.inputs],
         backend=backend,
         parameters={"language": language},
         make=align,
@@ -93,6 +120,47 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an earlier alignment of these vocals by this model left, as far as the job has it."""
+
+    heard: Heard | None = None
+    content: Karaoke | None = None
+    inputs: tuple[str, ...] = ()
+
+
+def _known(
+    work: Work, task: Task, aligner: Aligner, origin: memory.Origin, language: str
+) -> _Known:
+    kept = None if work.force else _spare(work, task, memory.NAME)
+    arrays = None if kept is None else memory.recall(kept.path, origin)
+    if kept is None or arrays is None or not work.duration_ms:
+        return _Known()
+    heard = aligner.again(arrays)
+    parent = _spare(work, task, PARENT)
+    content = None if parent is None else read_document(Karaoke, parent.path)
+    if parent is None or content is None or content.language != language:
+        return _Known(heard, None, (kept.sha256,))
+    return _Known(heard, content, (kept.sha256, parent.sha256))
+
+
+def _spare(work: Work, task: Task, name: str) -> Fetched | None:
+    """An artifact that the job can do without."""
+    artifact = find(work, name)
+    if artifact is None:
+        return None
+    try:
+        return task.fetch(artifact)
+    except Reject as reason:
+        task.log.warning("an earlier alignment is of no use", artifact=name, reason=reason.message)
+        return None
+
+
+def _shares(task: Task, first: float, last: float) -> Callable[[float], None]:
+    """Progress of a part of the work."""
+    return lambda share: task.progress(first + share * (last - first), "aligning")
+
+
 def _counts(content: Karaoke) -> dict[str, int]:
     words = list(content.words())
     return {
@@ -101,8 +169,27 @@ def _counts(content: Karaoke) -> dict[str, int]:
     }
 
 
+def _aligner(settings: StageSettings, language: str) -> Aligner:
+    name = model_of(language, settings.speech_models)
+    if not name:
+        if settings.alignment_backend == "full":
+            _log.warning("no speech model knows the language; light aligns", language=language)
+        return _light()
+    return _chosen(settings.alignment_backend, name, settings.use_gpu, settings.model_threads)
+
+
+@lru_cache(maxsize=1)
+def _chosen(choice: Choice, name: str, use_gpu: bool, threads: int) -> Aligner:
+    def full() -> Aligner:
+        from processors.alignment.full import SpeechAligner
+
+        return SpeechAligner(speech_model(name, use_gpu, threads))
+
+    return choose("alignment", choice, light=_light, full=full)
+
+
 @cache
-def _aligner() -> Aligner:
+def _light() -> Aligner:
     """Held by the child process from one song to the next."""
     from processors.alignment.light import LightAligner
 

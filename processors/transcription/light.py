@@ -21,8 +21,8 @@ from processors.transcription.phrasing import supported, to_lines
 from processors.transcription.recognizer import (
     LanguageNotRecognized,
     Progress,
-    RecognizedLine,
     RecognizedWord,
+    Transcript,
 )
 
 _RATE = 16_000
@@ -37,6 +37,8 @@ class LightRecognizer:
     """English only, on the CPU, honest about both."""
 
     name = "light"
+    hash = ""
+    device = "cpu"
 
     def __init__(self) -> None:
         self._decoder: pocketsphinx.Decoder | None = None
@@ -46,9 +48,7 @@ class LightRecognizer:
         """The acoustic and language model and the wheel they came in."""
         return f"pocketsphinx-{version('pocketsphinx')}-en-us-lm"
 
-    def transcribe(
-        self, vocals: Audio, language: str | None, progress: Progress
-    ) -> list[RecognizedLine]:
+    def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
         """See ``Recognizer.transcribe``."""
         primary = (language or "en").strip().lower().replace("_", "-").partition("-")[0]
         if primary not in ("en", "eng"):
@@ -66,7 +66,7 @@ class LightRecognizer:
             last = span.end_ms * vocals.rate // 1000
             words += self._decode(mono[first:last], vocals.rate, span.start_ms, span.end_ms)
             progress(done / len(spans))
-        return to_lines(supported(words, activity))
+        return Transcript(to_lines(supported(words, activity)))
 
     def _decode(
         self, sound: np.ndarray, rate: int, start_ms: int, end_ms: int

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from processors.alignment.memory import Array
 from processors.audio.samples import Audio
 
 Progress = Callable[[float], None]
@@ -29,6 +30,18 @@ class RecognizedLine:
     words: tuple[RecognizedWord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The sung lines in order; none when nothing was understood.
+
+    ``heard``: what the model heard of the stem, as `alignment.memory` keeps it; empty where
+    alignment has no use for it.
+    """
+
+    lines: list[RecognizedLine]
+    heard: Mapping[str, Array] = field(default_factory=dict)
+
+
 class LanguageNotRecognized(ValueError):
     """This backend doesn't know the song's language."""
 
@@ -48,10 +61,18 @@ class Recognizer(Protocol):
         """Model name and version, as karaoke-json's ``source`` shows it."""
         ...
 
-    def transcribe(
-        self, vocals: Audio, language: str | None, progress: Progress
-    ) -> list[RecognizedLine]:
-        """The sung lines in order; none when nothing was understood.
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the model's weights in hex; empty where nobody can choose them."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu`` or ``cuda``."""
+        ...
+
+    def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
+        """Write down what is sung.
 
         ``language`` is a BCP-47 tag, None when nobody said it. Raises ``LanguageNotRecognized``.
         """

@@ -6,16 +6,28 @@ Follows the separation of songs without lyrics; its words go on to alignment lik
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
+from processors.alignment import memory
+from processors.alignment.languages import UnknownLanguage, reader, resolve, script
 from processors.audio.decoding import decode
+from processors.choices import choose, loading
 from processors.karaoke import required
 from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.settings import Choice, StageSettings
+from processors.speech_models import model_of, speech_model
 from processors.transcription.recognizer import RecognizedLine, Recognizer
-from schemas.documents.lyrics import LyricsDocument, LyricsLine, LyricsWord
+from schemas.documents.lyrics import LyricsDocument, LyricsLine, LyricsWord, Remark
 from schemas.events import Backend, ReprocessRequested, Separated, Transcribed
 from schemas.work import extend
+from topics import logs
+
+_log = logs.get(__name__)
+
+UNSAID = "en"
+"""Whose model listens when nobody said the language: most songs that come without it are English,
+and its text tells the script of what was sung."""
 
 
 def is_my_turn(event: Separated | ReprocessRequested) -> bool:
@@ -27,36 +39,49 @@ def is_my_turn(event: Separated | ReprocessRequested) -> bool:
 
 @stage(
     name="transcription",
-    revision=1,
+    revision=2,  # 2: confidences, remarks
     consumes=(Separated, ReprocessRequested),
     produces=(Transcribed,),
     accepts=is_my_turn,
     sla=Sla(base_s=60, per_second=4.0),
+    uses="gpu",
 )
 def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcribed:
     """Write down what the vocals of the job sing."""
     work = event.work
-    vocals = task.fetch(required(work, "vocals"))
-    recognizer = _recognizer()
-    backend = Backend(name=recognizer.name, model=recognizer.model, device="cpu")
+    with loading(partial(_recognizer, task.settings, work.language)) as loaded:
+        vocals = task.fetch(required(work, "vocals"))
+        recognizer = loaded()
+    backend = Backend(
+        name=recognizer.name,
+        model=recognizer.model,
+        hash=recognizer.hash,
+        device=recognizer.device,
+    )
     task.sized(work.duration_ms / 1000)
 
     def transcribe(folder: Path) -> Made:
         audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
         try:
-            lines = recognizer.transcribe(audio, work.language or None, task.progress)
+            found = recognizer.transcribe(audio, work.language or None, task.progress)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_transcribe"), str(refusal)) from refusal
-        if not lines:
+        if not found.lines:
             raise Reject(
                 "nothing_heard",
                 "no words were heard in the vocals; give the lyrics, or check that it is sung",
             )
-        lyrics = to_lyrics(lines, work.language or "en")
+        lyrics = to_lyrics(found.lines, work.language)
         path = folder / "transcript.json"
         path.write_bytes(lyrics.to_json())
+        files = [MadeFile("transcript", path, "application/json")]
+        if found.heard:
+            heard = folder / "heard.npz"
+            origin = memory.Origin(vocals.sha256, backend.name, backend.model, backend.hash)
+            memory.keep(heard, origin, found.heard)
+            files.append(MadeFile(memory.NAME, heard, memory.MEDIA_TYPE))
         return Made(
-            files=(MadeFile("transcript", path, "application/json"),),
+            files=tuple(files),
             facts={"words": sum(1 for _ in lyrics.words())},
         )
 
@@ -66,11 +91,11 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
         parameters={"language": work.language},
         make=transcribe,
     )
-    (transcript,) = result.artifacts
+    transcript = result["transcript"]
     return Transcribed(
         work=extend(
             work,
-            transcript,
+            *result.artifacts,
             lyrics=replace(transcript, name="lyrics"),
             backends={**work.backends, "transcription": backend},
         ),
@@ -81,11 +106,16 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
 
 
 def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
-    """The heard lines as a lyrics document: times are hints for people, none is locked."""
+    """The heard lines as a lyrics document: times are hints for people, none is locked.
+
+    ``language``: what was asked for, empty when nobody said; the script of the text tells then.
+    """
     numbers = iter(range(1, 1_000_000))
+    text = " ".join(word.text for line in lines for word in line.words)
     return LyricsDocument(
-        language=language,
+        language=language or reader(text, UNSAID),
         origin="transcribed",
+        remarks=remarks(text, language),
         lines=tuple(
             LyricsLine(
                 id=f"l{index}",
@@ -96,6 +126,7 @@ def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
                         sep="" if word is line.words[-1] else " ",
                         start_ms=word.start_ms,
                         end_ms=word.end_ms,
+                        confidence=word.confidence,
                     )
                     for word in line.words
                 ),
@@ -105,9 +136,50 @@ def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
     )
 
 
-@cache
-def _recognizer() -> Recognizer:
+def remarks(text: str, language: str) -> tuple[Remark, ...]:
+    """What a text that was heard says against the language that was asked for."""
+    if not language:
+        return ()
+    try:
+        asked = resolve(language)
+    except UnknownLanguage:  # a recognizer may know what no voice speaks
+        return ()
+    likely = reader(text, asked)
+    if likely == asked:
+        return ()
+    written = (script(text) or "other").lower()
+    return (
+        Remark(
+            code="language_mismatch",
+            message=f"the song was said to be in '{language}', but its words came out in {written} "
+            f"letters, as '{likely}' is written; set the language and transcribe it again",
+        ),
+    )
+
+
+def _recognizer(settings: StageSettings, language: str) -> Recognizer:
+    name = model_of(language or UNSAID, settings.speech_models)
+    if not name:
+        if settings.transcription_backend == "full":
+            _log.warning("no speech model knows the language; light listens", language=language)
+        return _light()
+    return _chosen(settings.transcription_backend, name, settings.use_gpu, settings.model_threads)
+
+
+@lru_cache(maxsize=1)
+def _chosen(choice: Choice, name: str, use_gpu: bool, threads: int) -> Recognizer:
     """Held by the child process from one song to the next."""
+
+    def full() -> Recognizer:
+        from processors.transcription.full import SpeechRecognizer
+
+        return SpeechRecognizer(speech_model(name, use_gpu, threads))
+
+    return choose("transcription", choice, light=_light, full=full)
+
+
+@cache
+def _light() -> Recognizer:
     from processors.transcription.light import LightRecognizer
 
     return LightRecognizer()

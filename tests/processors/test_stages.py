@@ -112,6 +112,7 @@ def test_a_song_goes_through_every_stage(tmp_path: Path) -> None:
         "vocals",
         "minus",
         "mix",
+        "heard",
         "alignment",
         "checked",
         "pitch",

@@ -91,6 +91,7 @@ class TestEdit:
             "vocals",
             "minus",
             "mix",
+            "parent",
         }
         assert work.lyrics == draft_of(house).lyrics
         house.publish(job)
@@ -207,7 +208,7 @@ class TestReprocess:
         ("step", "stage", "carried"),
         [
             ("separate", "separation", {"source"}),
-            ("align", "alignment", {"source", "vocals", "minus", "mix"}),
+            ("align", "alignment", {"source", "vocals", "minus", "mix", "parent"}),
             ("qc", "quality", {"source", "vocals", "minus", "mix", "alignment"}),
             (
                 "publish",

@@ -25,7 +25,7 @@ def test_other_languages_are_refused_with_what_to_do(language: str) -> None:
 @pytest.mark.parametrize("language", ["en", "en-GB", "EN_us", None])
 def test_silence_holds_no_lines(language: str | None) -> None:
     silence = Audio(np.zeros((2, 16_000), np.float32), 16_000)
-    assert LightRecognizer().transcribe(silence, language, quiet) == []
+    assert LightRecognizer().transcribe(silence, language, quiet).lines == []
 
 
 def test_a_sung_phrase_becomes_a_line_of_words_where_it_is_sung() -> None:
@@ -34,7 +34,7 @@ def test_a_sung_phrase_becomes_a_line_of_words_where_it_is_sung() -> None:
     frames = end_ms * song.vocals.rate // 1000
     phrase = Audio(song.vocals.samples[:, :frames], song.vocals.rate)
     shares: list[float] = []
-    lines = LightRecognizer().transcribe(phrase, "en", shares.append)
+    lines = LightRecognizer().transcribe(phrase, "en", shares.append).lines
     words = [word for line in lines for word in line.words]
     assert len(words) >= 2
     latest = 0

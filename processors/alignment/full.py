@@ -1,0 +1,243 @@
+"""The full aligner: CTC forced alignment over what a NeMo speech model heard of the stem.
+
+Pass 1 places all words freely, with gaps between lines that may hold anything and lines that may be
+left out; lines that contradict the stem or their neighbours lose their place, and pass 2 aligns
+again with every word within its window (`windows`). Onsets and ends follow the voice (`onsets`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import ceil, floor
+
+import numpy as np
+
+from processors.alignment.aligner import LyricWord, Placement, Progress, check_singable
+from processors.alignment.ctc import Emissions, Line, TokenSpan, align_tokens
+from processors.alignment.memory import Array
+from processors.alignment.onsets import spots
+from processors.alignment.placing import Spot, place, shaped
+from processors.alignment.sayable import Spelt, spelt
+from processors.alignment.sections import Section, held_place, sections
+from processors.alignment.windows import Heard as Row
+from processors.alignment.windows import trusted, windows
+from processors.audio.activity import HOP_MS, Activity, detect
+from processors.audio.samples import Audio
+from processors.speech import SpeechModel
+
+
+class SpeechAligner:
+    """Aligns the languages that its model was trained on."""
+
+    name = "full"
+
+    def __init__(self, speech: SpeechModel) -> None:
+        self._speech = speech
+
+    @property
+    def model(self) -> str:
+        """The speech model."""
+        return self._speech.model
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its weights in hex."""
+        return self._speech.hash
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._speech.device
+
+    def align(
+        self,
+        vocals: Audio,
+        lines: Sequence[Sequence[LyricWord]],
+        language: str,
+        progress: Progress,
+    ) -> list[list[Placement]]:
+        """See ``Aligner.align``."""
+        heard = self.hear(vocals, lines, language, lambda share: progress(0.9 * share))
+        return heard.place(lines, language, lambda share: progress(0.9 + 0.1 * share))
+
+    def hear(
+        self,
+        vocals: Audio,
+        lines: Sequence[Sequence[LyricWord]],
+        language: str,
+        progress: Progress,
+    ) -> SpeechHeard:
+        """See ``Aligner.hear``. The lyrics only say whether it is worth while."""
+        activity = detect(vocals)
+        free = sum(held_place(word) is None for line in lines for word in line)
+        if free:
+            check_singable(free, activity)
+        song_ms = int(vocals.frames * 1000 // vocals.rate)
+        return SpeechHeard(self._speech, self._speech.hear(vocals, progress), activity, song_ms)
+
+    def again(self, arrays: Mapping[str, Array]) -> SpeechHeard:
+        """See ``Aligner.again``."""
+        emissions = Emissions(
+            np.asarray(arrays["log_probs"], np.float32),
+            int(arrays["blank"]),
+            float(np.asarray(arrays["frame_ms"], np.float64)),
+        )
+        activity = Activity(
+            np.asarray(arrays["rms"], np.float32), np.asarray(arrays["active"], np.bool_)
+        )
+        return SpeechHeard(self._speech, emissions, activity, int(arrays["song_ms"]))
+
+
+class SpeechHeard:
+    """Log-probabilities of a stem, and where it is sung."""
+
+    def __init__(
+        self, speech: SpeechModel, emissions: Emissions, activity: Activity, song_ms: int
+    ) -> None:
+        self._speech = speech
+        self._emissions = emissions
+        self._activity = activity
+        self._song_ms = song_ms
+        self._quiet = _spaces_quiet(emissions, speech.space)
+
+    @property
+    def activity(self) -> Activity:
+        """See ``Heard.activity``."""
+        return self._activity
+
+    def arrays(self) -> dict[str, Array]:
+        """See ``Heard.arrays``."""
+        return {
+            "log_probs": self._emissions.log_probs.astype(np.float16),
+            "blank": np.array(self._emissions.blank),
+            "frame_ms": np.array(self._emissions.frame_ms),
+            "rms": self._activity.rms,
+            "active": self._activity.active,
+            "song_ms": np.array(self._song_ms),
+        }
+
+    def place(
+        self, lines: Sequence[Sequence[LyricWord]], language: str, progress: Progress
+    ) -> list[list[Placement]]:
+        """See ``Heard.place``."""
+        words = [word for line in lines for word in line]
+        free = [number for number, word in enumerate(words) if held_place(word) is None]
+        said: dict[int, Spelt] = {}
+        found: dict[int, Spot] = {}
+        cut: list[Section] = []
+        if free:
+            check_singable(len(free), self._activity)
+            texts = [words[number].text for number in free]
+            said = dict(zip(free, spelt(texts, language, self._speech.spell), strict=True))
+            cut = sections(lines, self._song_ms)
+            for done, section in enumerate(cut, start=1):
+                found.update(self._section(section, said))
+                progress(done / len(cut))
+        progress(1.0)
+        placed = place(
+            words,
+            found,
+            {number: one.reason for number, one in said.items() if one.reason is not None},
+            {
+                number: (section.start_ms, section.end_ms)
+                for section in cut
+                for number in section.words
+            },
+            [at for at, line in enumerate(lines) for _ in line],
+            self._activity,
+        )
+        return shaped(placed, lines)
+
+    def fit(
+        self, lines: Sequence[Sequence[str]], language: str, start_ms: int, end_ms: int
+    ) -> float | None:
+        """See ``Heard.fit``."""
+        texts = [text for line in lines for text in line]
+        tokens = [one.tokens for one in spelt(texts, language, self._speech.spell)]
+        numbers = iter(range(len(texts)))
+        rows = [[(n, tokens[n]) for _ in line for n in [next(numbers)]] for line in lines]
+        kept = _sayable(rows)
+        spans = align_tokens(kept, self._stretch(start_ms, end_ms)[0])
+        if not kept or len(spans) < sum(len(line) for line in kept):
+            return None
+        return float(np.mean([span.score for span in spans.values()]))
+
+    def _section(self, section: Section, said: Mapping[int, Spelt]) -> dict[int, Spot]:
+        lines = _sayable([[(n, said[n].tokens) for n in line] for line in section.lines])
+        part, first = self._stretch(section.start_ms, section.end_ms)
+        rough = align_tokens(lines, part)
+        rows = self._rows(lines, rough, part, first)
+        trust = trusted(rows)
+        spans = rough
+        if any(trust) and not all(trust):
+            # A window may be too tight for a line that is in none: then the first pass stands.
+            spans = align_tokens(lines, part, _in_frames(rows, trust, part)) or rough
+        moved = {
+            n: replace(s, first=s.first + first, last=s.last + first) for n, s in spans.items()
+        }
+        return spots(moved, self._quiet, self._activity, section.end_ms)
+
+    def _stretch(self, start_ms: int, end_ms: int) -> tuple[Emissions, int]:
+        """The emissions of ``[start_ms, end_ms)`` and the number of their first frame."""
+        first = min(ceil(start_ms / self._quiet.frame_ms), self._quiet.frames)
+        last = min(ceil(end_ms / self._quiet.frame_ms), self._quiet.frames)
+        return replace(self._quiet, log_probs=self._quiet.log_probs[first:last]), first
+
+    def _rows(
+        self,
+        lines: Sequence[Line],
+        spans: Mapping[int, TokenSpan],
+        part: Emissions,
+        first: int,
+    ) -> list[list[Row]]:
+        """What the first pass says of each word, in frames of 10 ms from the section's start."""
+        rows: list[list[Row]] = []
+        for line in lines:
+            row: list[Row] = []
+            for number, tokens in line:
+                span = spans.get(number)
+                if span is None:
+                    row.append(Row(None, None, len(tokens), 0.0, 0.0))
+                    continue
+                start = round(span.first * part.frame_ms / HOP_MS)
+                end = round((span.last + 1) * part.frame_ms / HOP_MS)
+                offset_ms = first * part.frame_ms
+                sung = self._activity.share(offset_ms + start * HOP_MS, offset_ms + end * HOP_MS)
+                row.append(Row(start, end, len(tokens), sung, span.score))
+            rows.append(row)
+        return rows
+
+
+def _sayable(lines: Sequence[Line]) -> list[Line]:
+    kept = [[(number, tokens) for number, tokens in line if tokens] for line in lines]
+    return [line for line in kept if line]
+
+
+def _in_frames(
+    rows: Sequence[Sequence[Row]], trust: Sequence[bool], part: Emissions
+) -> list[list[tuple[int, int]]]:
+    """Soft windows on the model's own grid."""
+    last = part.frames - 1
+    ratio = part.frame_ms / HOP_MS
+    return [
+        [
+            (min(max(floor(opens / ratio), 0), last), min(ceil(closes / ratio), last))
+            for opens, closes in row
+        ]
+        for row in windows(rows, trust, 0, ceil(part.frames * ratio))
+    ]
+
+
+def _spaces_quiet(heard: Emissions, space: int | None) -> Emissions:
+    """Emissions in which the space that models of letters tell between words is as good as blank.
+
+    In the chain nothing but blanks may stand between two tokens, and nobody sings a space.
+    """
+    if space is None:
+        return heard
+    log_probs = heard.log_probs.copy()
+    both = np.logaddexp(log_probs[:, heard.blank], log_probs[:, space])
+    log_probs[:, heard.blank] = both
+    log_probs[:, space] = -np.inf
+    return replace(heard, log_probs=log_probs)
