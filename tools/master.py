@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
@@ -223,10 +224,10 @@ def _report(song: Song, *, russian: bool) -> None:
     _console.print(table)
     said = song.report.explanation.ru if russian else song.report.explanation.en
     for line in said:
-        _console.print(f"  {line}", highlight=False)
+        _console.print(Padding(line, (0, 0, 0, 2)), highlight=False)
     for compromise in song.report.compromises:
         words = compromise.words.ru if russian else compromise.words.en
-        _console.print(f"  [yellow]compromise[/] {words}", highlight=False)
+        _console.print(Padding(f"[yellow]compromise[/] {words}", (0, 0, 0, 2)), highlight=False)
     _console.print(f"everything is in [bold]{song.folder.resolve()}[/]", soft_wrap=True)
 
 

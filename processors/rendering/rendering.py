@@ -95,7 +95,8 @@ def _pressed(
             left = found.offset or left
         progress(min(0.95, 0.8 + 0.05 * number))
         copy = press.run(centred(desk.limited(found.gain_db, lower_db), left), trim_db)
-        over_db = decibels(copy.true_peak) + GUARD_DB - limiter.ceiling_dbtp
+        highest_db = max(decibels(copy.true_peak) + GUARD_DB, decibels(copy.metered_peak))
+        over_db = highest_db - limiter.ceiling_dbtp
         leans = max(map(abs, copy.means)) > _OFFSET_ALLOWED
         number += 1
         if over_db <= 0 and (not leans or number > _AIMED_ROUNDS):

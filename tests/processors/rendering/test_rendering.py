@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from processors.analysis.loudness import LoudnessMeter
+from processors.analysis.meter import measure
 from processors.audio.samples import Samples
 from processors.audio.undecodable import Undecodable
 from processors.rendering.limiter import true_peak
@@ -131,6 +132,18 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
             render(source, chain(-12, *FULL), tmp_path / f"{name}.wav")
         assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.wav", "song.wav", "two.wav"]
+
+
+def test_the_analysis_reads_no_peak_above_the_ceiling_either(tmp_path: Path) -> None:
+    # Noise up to the Nyquist frequency, about which interpolators differ by 0.2 dB.
+    hiss = np.random.default_rng(7).normal(0, 0.2, (2, 88_200)).astype(np.float32)
+    source = written(tmp_path / "cymbals.wav", hiss, 44_100, "PCM_24")
+    rendered = render(source, chain(-7.0), tmp_path / "master.wav")
+    assert rendered.true_peak_dbtp is not None
+    assert rendered.true_peak_dbtp <= -1.0
+    read = measure(tmp_path / "master.wav", max_seconds=60).peaks.true_peak_dbtp
+    assert read is not None
+    assert read <= -1.0
 
 
 def test_flac_holds_the_same_samples(tmp_path: Path) -> None:
