@@ -62,7 +62,9 @@ def test_a_storm_of_rebalances(parts: Callable[..., Parts]) -> None:
                 elif joined % 4 == 0:
                     product.kill9(name)
                     del product.running[name]
-                else:
+                else:  # one that has not begun yet would die of the signal
+                    member = product.running[name]
+                    until(lambda: "stages started" in member.stderr, f"{name} to start")  # noqa: B023
                     product.end(name)
             if len(jobs) < 12:
                 jobs += accept_all(client, [100 + len(jobs), 101 + len(jobs)])
