@@ -166,7 +166,12 @@ def matched_and_rendered(song: Path, reference: Path, folder: Path) -> None:
     one, two = profile(song), profile(reference)
     found = match(one, two, parts=frozenset({"tone", "loudness"}))
     assert found.loudness is not None
-    render(song, chain(found.loudness.lufs, found.tone), folder / "master.wav")
+    rendered(song, chain(found.loudness.lufs, found.tone), folder)
+
+
+def rendered(song: Path, links: Chain, folder: Path) -> None:
+    """Chain, file and MP3."""
+    render(song, links, folder / "master.wav")
     samples, rate = soundfile.read(folder / "master.wav", dtype="float32", always_2d=True)
     write_mp3(folder / "preview.mp3", Audio(samples.T, rate))
 
@@ -218,9 +223,13 @@ def beside(seconds: float, folder: Path, matchering: Path | None) -> Iterator[Ta
     table = Table(title=f"a song of {seconds:g} s towards a reference, one core, processor time")
     for name in ("", "× real time", "MiB", "true peak dBTP", "loudness error LU", "MP3"):
         table.add_column(name, justify="left" if not name else "right")
-    own = [sys.executable, "-m", "tests.bench.bench_mastering", "--child", str(song),
-           str(reference), str(folder)]  # fmt: skip
-    runs = [("melisma: match, chain, MP3", own, folder / "master.wav", "yes")]
+    own = [sys.executable, "-m", "tests.bench.bench_mastering"]
+    alone = [*own, "--alone", str(song), str(target), str(folder)]
+    towards = [*own, "--child", str(song), str(reference), str(folder)]
+    runs = [
+        ("melisma: chain, MP3", alone, folder / "master.wav", "yes"),
+        ("melisma: match, chain, MP3", towards, folder / "master.wav", "yes"),
+    ]
     if matchering is not None:
         other = [str(baseline(matchering)), "-c", _BASELINE, str(song), str(reference),
                  str(folder / "baseline.wav")]  # fmt: skip
@@ -245,9 +254,14 @@ def main() -> None:
     parser.add_argument("--matchering", type=Path, help="folder of its virtual environment")
     parser.add_argument("--no-baseline", action="store_true")
     parser.add_argument("--child", nargs=3, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
         matched_and_rendered(*asked.child)
+        return
+    if asked.alone:
+        song, lufs, out = asked.alone
+        rendered(Path(song), chain(float(lufs)), Path(out))
         return
     console = Console(width=100)
     started = time.perf_counter()
