@@ -81,6 +81,12 @@ def compose(
     )
 
 
+def with_flags(content: Karaoke, flags: Sequence[Flag]) -> Karaoke:
+    """The content with more to say about itself."""
+    qc = content.qc.model_copy(update={"flags": (*content.qc.flags, *flags)})
+    return content.model_copy(update={"qc": qc})
+
+
 def unplaced_because(content: Karaoke) -> dict[str, str]:
     """The reason of each word without times, by its id, as `compose` was given it."""
     return {

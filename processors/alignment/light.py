@@ -93,11 +93,13 @@ class LightAligner:
         resolve(language)
         hearing = listen(vocals)
         song_ms = int(vocals.frames * 1000 // vocals.rate)
-        heard = LightHeard(self._pronouncer, hearing, first_bias(hearing), song_ms)
-        progress(0.1)
         free = sum(held_place(word) is None for line in lines for word in line)
         if free:
             check_singable(free, hearing.activity)
+        bias = first_bias(hearing) if hearing.frames else np.zeros(13, np.float32)
+        heard = LightHeard(self._pronouncer, hearing, bias, song_ms)
+        progress(0.1)
+        if free:
             heard = heard.attuned(lines, language, progress)
         progress(1.0)
         return heard

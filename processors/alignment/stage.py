@@ -13,9 +13,10 @@ from pathlib import Path
 
 from processors.alignment import memory
 from processors.alignment.aligner import Aligner, Heard
-from processors.alignment.document import check_locked, compose, to_align
+from processors.alignment.document import check_locked, compose, to_align, with_flags
 from processors.alignment.keeping import keeping
 from processors.alignment.languages import reader
+from processors.alignment.strays import strays
 from processors.audio.decoding import decode
 from processors.choices import choose, loading
 from processors.karaoke import read_document, required
@@ -95,6 +96,7 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_align"), str(refusal)) from refusal
         content = compose(lyrics, placements, language=language, duration_ms=song_ms)
+        content = with_flags(content, strays(content, heard, language))
         path = folder / "alignment.json"
         path.write_bytes(content.to_json())
         files.append(MadeFile("alignment", path, "application/json"))
