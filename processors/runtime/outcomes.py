@@ -58,11 +58,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The handler raised `Retry`."""
+    """The handler raised `Retry`, or something that it depends on is away (``outage``)."""
 
     after_s: float
     code: str
     message: str
+    outage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +101,20 @@ def of_exception(error: BaseException) -> Failure:
         case Retry():
             return Postponed(error.after_s, error.code, error.message)
         case StoreFull():
-            return Postponed(_UNWELL_S, error.code, "the artifact store has no room left")
+            return _away(error.code, "the artifact store has no room left")
         case ArtifactError():
-            return Postponed(_UNWELL_S, "store_unavailable", "the artifact store did not answer")
+            return _away("store_unavailable", "the artifact store did not answer")
         case OSError(errno=errno.ENOSPC):
-            return Postponed(_UNWELL_S, "disk_full", "the worker has no room for its scratch files")
+            return _away("disk_full", "the worker has no room for its scratch files")
         case MemoryError():
             return out_of_memory(type(error).__name__)
         case _:
             detail = redacted(f"{type(error).__name__}: {error}")[:_DETAIL]
             return crashed(type(error).__name__, detail)
+
+
+def _away(code: str, message: str) -> Postponed:
+    return Postponed(_UNWELL_S, code, message, outage=True)
 
 
 def crashed(kind: str, detail: str) -> Crashed:

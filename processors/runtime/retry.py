@@ -24,6 +24,10 @@ class RetryPolicy:
     attempts: int = 4
     """Tries in all, the first included. Default 4: the last one 5.6 min after the first failed."""
 
+    outage_attempts: int = 12
+    """Tries in all while what failed is a store or a disk, and not the input. Default 12: the last
+    one 4 h after the first, so that a night's outage of S3 ends in waiting jobs, not failed ones."""
+
     non_retryable: tuple[str, ...] = ()
     """Codes and exception class names that end the job at the first try. Default none."""
 
@@ -62,14 +66,17 @@ class GiveUp:
 
 def decide(policy: RetryPolicy, failure: Failure, try_number: int) -> TryAgain | GiveUp:
     """What follows when try ``try_number`` (from 1) ended in ``failure``."""
-    if isinstance(failure, Rejected) or try_number >= policy.attempts:
+    outage = isinstance(failure, Postponed) and failure.outage
+    most = max(policy.attempts, policy.outage_attempts) if outage else policy.attempts
+    if isinstance(failure, Rejected) or try_number >= most:
         return GiveUp(try_number)
     named = {failure.code} | ({failure.kind} if isinstance(failure, Crashed) else set())
     if named & set(policy.non_retryable):
         return GiveUp(try_number)
     delay_s = policy.delay_s(try_number)
     if isinstance(failure, Postponed):
-        delay_s = max(failure.after_s, 0.0)
+        # A dependency that stays away is asked less and less often; a handler knows its own time.
+        delay_s = max(failure.after_s, delay_s if outage else 0.0)
     tier, delay_ms = tier_of(delay_s * 1000)
     return TryAgain(tier, delay_ms, try_number + 1)
 

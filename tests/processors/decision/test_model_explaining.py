@@ -169,8 +169,10 @@ def test_what_must_be_said_is_added_to_what_the_model_says() -> None:
     ],
 )
 def test_a_model_that_misbehaves_lets_the_rules_speak(behave: Behave, said: str) -> None:
+    # Only where the limit is the point is it short: a busy machine may take its time to answer.
+    limit_s = 0.3 if "in time" in said else 30.0
     with serving(behave) as (url, _):
-        told = ModelExplainer(url, "tiny", "sk-secret", limit_s=0.3).explain(DECISION, SONG)
+        told = ModelExplainer(url, "tiny", "sk-secret", limit_s=limit_s).explain(DECISION, SONG)
     assert told.fallback is not None
     assert said in told.fallback.en
     assert (told.source, told.en, told.ru) == ("rules", RULES.en, RULES.ru)

@@ -24,7 +24,7 @@ policies = st.builds(
 )
 failures: st.SearchStrategy[Failure] = st.one_of(
     st.builds(Rejected, st.text(), st.text()),
-    st.builds(Postponed, st.floats(-10, 1e6), st.text(), st.text()),
+    st.builds(Postponed, st.floats(-10, 1e6), st.text(), st.text(), st.booleans()),
     st.builds(Crashed, st.text(), st.text(), st.text()),
     st.builds(Overdue, st.floats(0, 1e6)),
 )
@@ -33,7 +33,9 @@ failures: st.SearchStrategy[Failure] = st.one_of(
 @given(policies, failures, st.integers(1, 100))
 def test_every_failure_is_decided(policy: RetryPolicy, failure: Failure, number: int) -> None:
     decision = decide(policy, failure, number)
-    if isinstance(failure, Rejected) or number >= policy.attempts:
+    outage = isinstance(failure, Postponed) and failure.outage
+    most = max(policy.attempts, policy.outage_attempts) if outage else policy.attempts
+    if isinstance(failure, Rejected) or number >= most:
         assert decision == GiveUp(number)
     else:
         assert isinstance(decision, TryAgain)
@@ -63,6 +65,18 @@ def test_what_is_not_retryable_ends_at_the_first_try(named: str) -> None:
     policy = RetryPolicy(non_retryable=(named,))
     assert decide(policy, of_exception(ZeroDivisionError()), 1) == GiveUp(1)
     assert isinstance(decide(policy, of_exception(MemoryError()), 1), TryAgain)
+
+
+def test_a_store_that_is_away_for_hours_fails_no_job() -> None:
+    policy = RetryPolicy()
+    waited_ms, number = 0, 1
+    while isinstance(
+        decision := decide(policy, of_exception(ArtifactError("down")), number), TryAgain
+    ):
+        waited_ms += decision.delay_ms
+        number = decision.next_try
+    assert number == policy.outage_attempts
+    assert waited_ms >= 3.5 * 3_600_000
 
 
 def test_a_sick_store_is_no_crash() -> None:
