@@ -137,9 +137,16 @@ def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
 
 
 def remarks(text: str, language: str) -> tuple[Remark, ...]:
-    """What a text that was heard says against the language that was asked for."""
+    """What a text that was heard says about its language, and against the one asked for."""
     if not language:
-        return ()
+        guess = reader(text, UNSAID)
+        return (
+            Remark(
+                code="language_guessed",
+                message=f"nobody said which language is sung; it was taken for '{guess}': where "
+                "that is wrong, say the language and transcribe the song again",
+            ),
+        )
     try:
         asked = resolve(language)
     except UnknownLanguage:  # a recognizer may know what no voice speaks

@@ -201,6 +201,30 @@ def test_what_was_heard_becomes_lyrics_with_times_that_bind_nobody() -> None:
     assert lyrics.origin == "transcribed"
     assert [word.id for word in lyrics.words()] == ["w1", "w2", "w3"]
     assert not any(word.locked for word in lyrics.words())
+    assert [word.confidence for word in lyrics.words()] == [0.9, 0.5, 0.7]
+    assert lyrics.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "language", "code"),
+    [
+        ("над рекой", "", "ru", "language_guessed"),
+        ("over the river", "", "en", "language_guessed"),
+        ("over the river", "ru", "ru", "language_mismatch"),
+        ("над рекой", "en", "en", "language_mismatch"),
+        ("над рекой", "bg", "bg", None),
+    ],
+)
+def test_a_transcript_says_which_language_it_took_and_where_its_letters_disagree(
+    text: str, asked: str, language: str, code: str | None
+) -> None:
+    words = tuple(RecognizedWord(word, 0, 1, 0.5) for word in text.split())
+    lyrics = to_lyrics([RecognizedLine(words)], asked)
+    assert lyrics.language == language
+    assert [remark.code for remark in lyrics.remarks] == ([code] if code else [])
+    edited = lyrics.with_text("quite another text")
+    assert edited.remarks == ()
+    assert all(word.confidence is None for word in edited.words())
 
 
 def test_a_roll_back_publishes_old_content_as_a_new_version(tmp_path: Path) -> None:
