@@ -26,7 +26,7 @@ class RetryPolicy:
 
     outage_attempts: int = 12
     """Tries in all while what failed is a store or a disk, and not the input. Default 12: the last
-    one 4 h after the first, so that a night's outage of S3 ends in waiting jobs, not failed ones."""
+    one 4 h after the first, so that an evening's outage of S3 leaves jobs that wait, not failed."""
 
     non_retryable: tuple[str, ...] = ()
     """Codes and exception class names that end the job at the first try. Default none."""
