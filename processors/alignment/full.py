@@ -2,7 +2,8 @@
 
 Pass 1 places all words freely, with gaps between lines that may hold anything and lines that may be
 left out; lines that contradict the stem or their neighbours lose their place, and pass 2 aligns
-again with every word within its window (`windows`). Onsets and ends follow the voice (`onsets`).
+again with every word within its window (`windows`). Lines that a break still stretches are looked
+for alone, at their neighbours' pace. Onsets and ends follow the voice (`onsets`).
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from processors.alignment.onsets import spots
 from processors.alignment.placing import Spot, place, shaped
 from processors.alignment.sayable import Spelt, spelt
 from processors.alignment.sections import Section, held_place, sections
+from processors.alignment.windows import SCORE_NATS, fit, pace, trusted, windows
 from processors.alignment.windows import Heard as Row
-from processors.alignment.windows import trusted, windows
 from processors.audio.activity import HOP_MS, Activity, detect
 from processors.audio.samples import Audio
 from processors.speech import SpeechModel
+
+_STRETCHED, _ROOM, _NEIGHBOURS = 1.5, 1.35, 6
+"""As in `compacting`: a line this many times slower than that many lines on each side is looked for
+again, in this many times the length that their pace gives it."""
 
 
 class SpeechAligner:
@@ -173,10 +178,46 @@ class SpeechHeard:
         if any(trust) and not all(trust):
             # A window may be too tight for a line that is in none: then the first pass stands.
             spans = align_tokens(lines, part, _in_frames(rows, trust, part)) or rough
+        spans = {**spans, **self._compact(lines, spans, part, first)}
+        # In order of singing, on the song's own grid.
         moved = {
-            n: replace(s, first=s.first + first, last=s.last + first) for n, s in spans.items()
+            number: replace(span, first=span.first + first, last=span.last + first)
+            for line in lines
+            for number, _ in line
+            if (span := spans.get(number)) is not None
         }
         return spots(moved, self._quiet, self._activity, section.end_ms)
+
+    def _compact(
+        self, lines: Sequence[Line], spans: Mapping[int, TokenSpan], part: Emissions, first: int
+    ) -> dict[int, TokenSpan]:
+        """Better places for lines stretched across a break by something that sounds like them.
+
+        At either end of its place such a line is looked for alone, in the time that its neighbours'
+        pace gives it; it is taken there if it fits no worse than a line that is trusted.
+        """
+        rows = self._rows(lines, spans, part, first)
+        paces = [pace(row) for row in rows]
+        fits = [score for row in rows if (score := fit(row)) is not None]
+        better: dict[int, TokenSpan] = {}
+        for at, (row, ok) in enumerate(zip(rows, trusted(rows), strict=True)):
+            own = paces[at]
+            around = paces[max(0, at - _NEIGHBOURS) : at] + paces[at + 1 : at + 1 + _NEIGHBOURS]
+            known = [other for other in around if other is not None]
+            if ok or own is None or not known or own < _STRETCHED * float(np.median(known)):
+                continue
+            tokens = sum(word.phones for word in row)
+            length = ceil(_ROOM * float(np.median(known)) * tokens * HOP_MS / part.frame_ms)
+            begin, end = spans[lines[at][0][0]].first, spans[lines[at][-1][0]].last + 1
+            found = [
+                alone
+                for low in (begin, max(begin, end - length))
+                if (alone := _alone(lines[at], part, low, min(end, low + length)))
+            ]
+            best = max(found, key=_mean, default={})
+            if best and _mean(best) >= float(np.median(fits)) - SCORE_NATS:
+                better.update(best)
+        return better
 
     def _stretch(self, start_ms: int, end_ms: int) -> tuple[Emissions, int]:
         """The emissions of ``[start_ms, end_ms)`` and the number of their first frame."""
@@ -207,6 +248,18 @@ class SpeechHeard:
                 row.append(Row(start, end, len(tokens), sung, span.score))
             rows.append(row)
         return rows
+
+
+def _alone(line: Line, part: Emissions, low: int, high: int) -> dict[int, TokenSpan]:
+    """A line within ``[low, high)``; empty where not all of it is there."""
+    found = align_tokens([line], replace(part, log_probs=part.log_probs[low:high]))
+    if len(found) < len(line):
+        return {}
+    return {n: replace(s, first=s.first + low, last=s.last + low) for n, s in found.items()}
+
+
+def _mean(spans: Mapping[int, TokenSpan]) -> float:
+    return float(np.mean([span.score for span in spans.values()]))
 
 
 def _sayable(lines: Sequence[Line]) -> list[Line]:

@@ -7,7 +7,7 @@ begins here re-aligns edited lyrics on the vocals that are already there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -108,9 +108,10 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
         parameters={"language": language},
         make=align,
     )
+    kept = tuple(artifact for artifact in work.artifacts if artifact.name != PARENT)
     return Aligned(
         work=extend(
-            work,
+            replace(work, artifacts=kept),
             *result.artifacts,
             language=language,
             backends={**work.backends, "alignment": backend},

@@ -19,7 +19,8 @@ _SILENT_SHARE = 0.5  # a word sung for less than half of its time contradicts th
 _SILENT_WORDS = 0.34  # … and a third of such words derails the line
 _DURATION_RATIO = 3.0  # a line's time per phone against the median of its neighbours
 _NEIGHBOURS = 4  # lines on each side: tempo is local (verse, chorus, rap)
-_SCORE_NATS = 2.5  # below the median line's mean score a frame; right lines scatter by under 1
+SCORE_NATS = 2.5
+"""Below the median line's mean score a frame; right lines scatter by under 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def trusted(lines: Sequence[Sequence[Heard]]) -> list[bool]:
         around = [p for p in paces[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1] if p is not None]
         typical = float(np.median(around))
         steady = typical / _DURATION_RATIO <= own <= typical * _DURATION_RATIO
-        verdicts.append(silent < _SILENT_WORDS and steady and score >= typical_score - _SCORE_NATS)
+        verdicts.append(silent < _SILENT_WORDS and steady and score >= typical_score - SCORE_NATS)
     return verdicts
 
 

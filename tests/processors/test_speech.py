@@ -86,7 +86,15 @@ def test_words_are_spelt_in_the_model_s_own_letters(speech: SpeechModel) -> None
     spelt = speech.spell("River")
     assert spelt == speech.spell("river") == speech.spell("ri-ver!")
     assert "".join(speech._vocabulary.pieces[token] for token in spelt) == "▁river"
+    assert speech.spell("rivér") == spelt  # letters that the model lacks lose their marks
     assert speech.spell("река") == ()
+
+
+def test_encoders_that_do_not_say_their_step_are_measured(
+    speech: SpeechModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(speech._net.encoder, "subsampling_factor")
+    assert speech._frames_a_step() == 4
 
 
 def test_words_come_out_of_the_likeliest_path(speech: SpeechModel) -> None:

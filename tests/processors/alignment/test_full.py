@@ -161,3 +161,36 @@ def test_a_block_fits_where_it_is_sung_and_nowhere_else() -> None:
     assert here is not None
     assert here > -0.5
     assert there is None or there < here - 2
+
+
+def test_a_line_that_derailed_into_a_break_is_brought_back_by_its_neighbours() -> None:
+    texts = ["river carry me", "hold on tight", "sing with us", "never let go", "home at last"]
+    score = [
+        Sung(word, 3000 * at + 1000 + 600 * n, 3000 * at + 1600 + 600 * n)
+        for at, text in enumerate(texts)
+        for n, word in enumerate(text.split())
+    ]
+    speech = Letters(score, 40_000)
+    # Residue near the end of the song sounds like the last line's last word, and surer.
+    ghost = round(36_000 / FRAME_MS)
+    hear = speech.hear
+
+    def haunted(vocals: Audio, progress: object) -> Emissions:
+        heard = hear(vocals, progress)
+        probabilities = np.exp(heard.log_probs)
+        own = round((score[-1].start_ms + 80) / FRAME_MS)
+        for at, token in enumerate(speech.spell("last")):
+            probabilities[own + 2 * at] = 0.5 / BLANK
+            probabilities[own + 2 * at, token] = 0.3
+            probabilities[ghost + 2 * at] = 0.001
+            probabilities[ghost + 2 * at, token] = 0.97
+        return Emissions(np.log(probabilities).astype(np.float32), BLANK, FRAME_MS)
+
+    speech.hear = haunted  # type: ignore[method-assign]
+    residue = Sung("last", 36_000, 37_000)
+    placed = SpeechAligner(cast(SpeechModel, speech)).align(
+        voice([*score, residue], 40_000), words(*texts), "en", ignore
+    )
+    for found, true in zip((p for line in placed for p in line), score, strict=True):
+        assert found.start_ms is not None
+        assert abs(found.start_ms - true.start_ms) < 200

@@ -90,6 +90,7 @@ def test_an_edit_moves_only_what_is_near_and_listens_to_nothing(
         assert word.start_ms is not None
         assert abs(word.start_ms - true.start_ms) < 1000
     assert find(event.work, memory.NAME) == find(rig.first.work, memory.NAME)
+    assert find(event.work, PARENT) is None
 
 
 def test_lyrics_that_did_not_change_are_where_they_were(
