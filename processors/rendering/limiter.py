@@ -39,10 +39,11 @@ MARGIN_DB = GUARD_DB + 0.03
 and the guard."""
 
 OFFSET_S = 2.0
-"""Limiting an asymmetric wave leaves an offset. What was taken off is followed by a one-pole of
-this time constant and given back: slow enough to lift a limited bass note by 0.05 dB at most
-(faster, it would break the ceiling), and local, where one constant for the song would put a step
-into the silence at its ends."""
+"""Limiting an asymmetric wave leaves an offset. What was taken off is followed by two poles of this
+time constant each and given back. Slow, and two, since a faster or a single one hands a bass note's
+own ripple back over the ceiling: as it is by 0.1 dB where 30 dB are taken off 50 Hz, by nothing
+where it is 18. It is local, where one constant for the song would put a step into the silence at
+its ends."""
 
 Gains = npt.NDArray[np.float64]
 
@@ -109,8 +110,9 @@ class LimiterAtWork:
         self._envelopes = envelopes
         self.latency = self._curve.latency + (self._peaks.latency if self._peaks else 0)
         self._delay = Delay(self.latency, channels)
-        self._pole = math.exp(-1 / (OFFSET_S * rate))
-        self._offset = np.zeros((channels, 1))
+        pole = math.exp(-1 / (OFFSET_S * rate))
+        self._follower = np.array([[1 - pole, 0.0, 0.0, 1.0, -pole, 0.0]] * 2)
+        self._followed = np.zeros((2, channels, 2))
         self.deepest = 1.0
         """The lowest gain so far."""
 
@@ -128,11 +130,11 @@ class LimiterAtWork:
         self.gains.append(gains)
         self.deepest = min(self.deepest, float(gains.min()))
         sound = self._delay(block) * self._gain
-        if gains.min() == 1.0 and not self._offset.any():
+        if gains.min() == 1.0 and not self._followed.any():
             return sound
         limited = sound * gains
-        offset, self._offset = signal.lfilter(
-            [1 - self._pole], [1, -self._pole], limited - sound, axis=1, zi=self._offset
+        offset, self._followed = signal.sosfilt(
+            self._follower, limited - sound, axis=1, zi=self._followed
         )
         return np.asarray(limited - offset)
 

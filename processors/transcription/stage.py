@@ -164,6 +164,8 @@ def remarks(text: str, language: str) -> tuple[Remark, ...]:
     )
 
 
+# TODO(issue 5): where nobody said the language, only letters tell it; a song that the English model
+# hears as English nonsense is told by nothing yet. Hearing a phrase with each model would.
 def _recognizer(settings: StageSettings, language: str) -> Recognizer:
     name = model_of(language or UNSAID, settings.speech_models)
     if not name:
