@@ -172,8 +172,8 @@ def _counts(content: Karaoke) -> dict[str, int]:
     }
 
 
-# TODO(issue 5): an edit runs no model, but a child that was idle for CHILD_IDLE_SECONDS loads it again
-# for its letters and its hash; both could lie beside what was heard.
+# TODO(issue 5): an edit runs no model, but a child that was idle for CHILD_IDLE_SECONDS loads it
+# again for its letters and its hash; both could lie beside what was heard.
 def _aligner(settings: StageSettings, language: str) -> Aligner:
     name = model_of(language, settings.speech_models)
     if not name:

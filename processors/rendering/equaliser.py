@@ -45,8 +45,9 @@ def curve_at(curve_db: tuple[float, ...], frequencies_hz: Curve) -> Curve:
     """The smooth curve through the third-octave gains, dB: monotone between its points (PCHIP
     over log frequency), so that it never swings past a bound; level beyond its ends."""
     points = np.log2(np.asarray(THIRD_OCTAVES_HZ))
+    gains = np.round(curve_db, 9)  # subnormal slopes have no finite reciprocal, which PCHIP takes
     where = np.clip(np.log2(np.maximum(frequencies_hz, _LOWEST_HZ)), points[0], points[-1])
-    return np.asarray(PchipInterpolator(points, np.asarray(curve_db))(where))
+    return np.asarray(PchipInterpolator(points, gains)(where))
 
 
 def dehummer(settings: Dehum, rate: int, channels: int) -> Processor:

@@ -47,8 +47,6 @@ _ROUNDS = 12
 _SMOOTHED = np.array([0.1, 0.8, 0.1])  # over neighbouring third octaves
 _LEAST_DYNAMICS_DB = 1.5  # PLR difference below which nothing is done
 _WIDTHS = (0.5, 1.5)
-LEAST_AMOUNT = 1e-6
-"""Less of the way is none of it: nothing could be heard, and the curve's own arithmetic overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,6 @@ def match(
     bounds allow). Raises ``ValueError`` for another amount."""
     if not 0.0 <= amount <= 1.0:
         raise ValueError(f"matching: amount is {amount}; give 0 to 1")
-    amount = amount if amount >= LEAST_AMOUNT else 0.0
     refusal = _useless(song, reference)
     if refusal is not None:
         return Match(usable=False, remarks=(refusal,))

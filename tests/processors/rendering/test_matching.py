@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.rendering.blocks import Block
-from processors.rendering.matching import HEARD_HZ, LEAST_AMOUNT, PARTS, Part, match
+from processors.rendering.matching import HEARD_HZ, PARTS, Part, match
 from processors.rendering.modules import process
 from processors.rendering.profiles import Profile, profile_of
 from schemas.documents.chain import MATCH_LIMIT_DB, THIRD_OCTAVES_HZ, Eq, EqBand
@@ -64,7 +64,7 @@ def test_any_match_is_bounded(
     song: programmes.Genre, reference: programmes.Genre, amount: float, parts: set[Part]
 ) -> None:
     found = match(HEARD[song], HEARD[reference], amount=amount, parts=frozenset(parts))
-    assert (found.tone is None) == ("tone" not in parts or amount < LEAST_AMOUNT)
+    assert (found.tone is None) == ("tone" not in parts or amount == 0)
     assert (found.loudness is None) == ("loudness" not in parts)
     if found.tone:
         assert max(map(abs, found.tone.curve_db)) <= MATCH_LIMIT_DB
