@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -215,16 +215,18 @@ class TestHealth:
         assert "sda1" not in answer.text
 
     def test_one_that_hangs_costs_no_more_than_its_time(self, tmp_path: Path) -> None:
-        house = House(tmp_path, settings=settings(health_timeout_seconds=0.05))
+        house = House(tmp_path, settings=settings(health_timeout_seconds=0.5))
+        free = threading.Event()
         try:
-            house.app.state.probes["log"]._check = lambda: time.sleep(0.3)
+            house.app.state.probes["log"]._check = free.wait
             for _ in range(2):  # the second finds the first still hanging
                 body = house.http.get("/readyz").json()
                 assert body["dependencies"]["log"] == {"status": "down", "error": "timeout"}
+            free.set()
             house.app.state.probes["log"]._asked.result()
-            house.app.state.probes["log"]._check = lambda: None
             assert house.http.get("/readyz").status_code == 200
         finally:
+            free.set()
             house.close()
 
     def test_a_log_without_topics_is_not_ready(self, house: House) -> None:
