@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-faults test-faults-short minio bench bench-mastering lint format up api worker schemas clean
+.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio bench bench-mastering lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,14 @@ $(VENV)/.dev: $(VENV)/.core
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/.models: $(VENV)/.dev
+	@echo "installing Demucs and NeMo (7 GB) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,models]'
+	@touch $@
+
 setup: $(VENV)/.dev ## Install melisma and its development tools into .venv
+
+setup-models: $(VENV)/.models ## Install Demucs and NeMo too, for the full backends
 
 demo: $(VENV)/.core ## Turn the demo song into karaoke: times, accuracy, where to look
 	@$(BIN)/melisma demo
@@ -33,6 +40,10 @@ test: $(VENV)/.dev ## Run every test but the long ones: faults of the real serve
 
 test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing on purpose
 	$(PYTEST) -m "not bench and not e2e and not faults and not stack and not minio"
+
+# A file a process: each of them imports NeMo, which takes longer than its tests.
+test-models: $(VENV)/.models ## Run the tests of the full backends: tiny models, real Demucs and NeMo
+	MELISMA_REQUIRE_MODELS=1 $(BIN)/pytest -n auto --dist loadfile -q -m models
 
 test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (long)
 	-@$(MAKE) --no-print-directory minio
