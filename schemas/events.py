@@ -235,6 +235,157 @@ class Mastering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """What a client wants of a karaoke video; the same in every event of the job."""
+
+    width: int = 1280
+    """Width of the picture in pixels."""
+    height: int = 720
+    """Height of the picture in pixels."""
+    fps: int = 30
+    """Pictures a second."""
+    color: str = "#101a30"
+    """Colour of the background as #rrggbb."""
+    gradient_to: str = ""
+    """Colour at the bottom as #rrggbb, the background runs to it; empty for one colour."""
+    cover_asset_id: str = ""
+    """The picture behind the lyrics instead; empty for none."""
+    title_card: bool = True
+    """True: title and artist are shown before the first line."""
+    countdown: bool = True
+    """True: 3, 2, 1 before the first line after a break."""
+    vocals: str = "none"
+    """none: the backing track alone; guide: with quiet vocals."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "fps": self.fps,
+            "color": self.color,
+            "gradientTo": self.gradient_to,
+            "coverAssetId": self.cover_asset_id,
+            "titleCard": self.title_card,
+            "countdown": self.countdown,
+            "vocals": self.vocals,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Video:
+        """Read an Avro record."""
+        return cls(
+            width=wire["width"],
+            height=wire["height"],
+            fps=wire["fps"],
+            color=wire["color"],
+            gradient_to=wire["gradientTo"],
+            cover_asset_id=wire["coverAssetId"],
+            title_card=wire["titleCard"],
+            countdown=wire["countdown"],
+            vocals=wire["vocals"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What a channel wants of the provider of generated songs; the same in every event of the job."""
+
+    channel_id: str
+    """The channel that asked."""
+    user_id: str
+    """Who asked, as the client named them; empty when it did not."""
+    prompt: str = ""
+    """What to sing about, or the lyrics themselves."""
+    style: str = ""
+    """Style of the music; empty lets the provider choose by the prompt."""
+    title: str = ""
+    """Title of the song; empty when the channel has none."""
+    model: str = ""
+    """The provider's model, in the provider's words."""
+    instrumental: bool = False
+    """True: without singing."""
+    chain: str = ""
+    """What becomes of the finished song besides the clip: karaoke, mastering, or empty for nothing."""
+    requested_ms: int = 0
+    """When the job was accepted, Unix time in milliseconds: its time runs from here."""
+    refusal: str = ""
+    """Why the job was refused when it was accepted (no_credits, callback_url_not_configured); empty for a job that goes on."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "channelId": self.channel_id,
+            "userId": self.user_id,
+            "prompt": self.prompt,
+            "style": self.style,
+            "title": self.title,
+            "model": self.model,
+            "instrumental": self.instrumental,
+            "chain": self.chain,
+            "requestedMs": self.requested_ms,
+            "refusal": self.refusal,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Generation:
+        """Read an Avro record."""
+        return cls(
+            channel_id=wire["channelId"],
+            user_id=wire["userId"],
+            prompt=wire["prompt"],
+            style=wire["style"],
+            title=wire["title"],
+            model=wire["model"],
+            instrumental=wire["instrumental"],
+            chain=wire["chain"],
+            requested_ms=wire["requestedMs"],
+            refusal=wire["refusal"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """One of the songs that the provider made for a request."""
+
+    song_id: str
+    """The provider's id of the song."""
+    title: str = ""
+    """Its title."""
+    audio_url: str = ""
+    """Where the provider keeps the sound; it expires."""
+    image_url: str = ""
+    """Where the provider keeps the cover; it expires. Empty for none."""
+    duration_ms: int = 0
+    """Length in milliseconds as the provider says it; 0 when it does not."""
+    tags: str = ""
+    """The provider's words for the style."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "songId": self.song_id,
+            "title": self.title,
+            "audioUrl": self.audio_url,
+            "imageUrl": self.image_url,
+            "durationMs": self.duration_ms,
+            "tags": self.tags,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Song:
+        """Read an Avro record."""
+        return cls(
+            song_id=wire["songId"],
+            title=wire["title"],
+            audio_url=wire["audioUrl"],
+            image_url=wire["imageUrl"],
+            duration_ms=wire["durationMs"],
+            tags=wire["tags"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Every word of the lyrics has its times or a reason why not."""
 
@@ -356,6 +507,57 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipMade:
+    """The clip of a generated song was made and stored."""
+
+    topic: ClassVar[str] = "clip-made"
+
+    work: Work
+    """The job's context; its trackId is the clip's id."""
+    generation: Generation
+    """What was asked for."""
+    task_id: str
+    """The provider's task."""
+    songs: tuple[Song, ...] = ()
+    """The songs, as in generated."""
+    chained_job_id: str
+    """The karaoke or mastering job that goes on with the song; empty for none."""
+    chained_track_id: str
+    """Its track or master."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "generation": self.generation.to_wire(),
+            "taskId": self.task_id,
+            "songs": [item.to_wire() for item in self.songs],
+            "chainedJobId": self.chained_job_id,
+            "chainedTrackId": self.chained_track_id,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ClipMade:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            generation=Generation.from_wire(wire["generation"]),
+            task_id=wire["taskId"],
+            songs=tuple(Song.from_wire(item) for item in wire["songs"]),
+            chained_job_id=wire["chainedJobId"],
+            chained_track_id=wire["chainedTrackId"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """The rules said what to do, and why."""
 
@@ -391,6 +593,249 @@ class Decided:
             moves=wire["moves"],
             seconds=wire["seconds"],
             reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """The provider has made the songs, and they are in the store."""
+
+    topic: ClassVar[str] = "generated"
+
+    work: Work
+    """The job's context; its trackId is the clip's id."""
+    generation: Generation
+    """What was asked for."""
+    task_id: str
+    """The provider's task."""
+    songs: tuple[Song, ...] = ()
+    """The songs; the artifacts song-1, song-2, cover-1, lyrics-1, … of the job are theirs, in order."""
+    late: bool = False
+    """True when the job's time was over before."""
+    seconds: float = 0.0
+    """Time from the request to this."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "generation": self.generation.to_wire(),
+            "taskId": self.task_id,
+            "songs": [item.to_wire() for item in self.songs],
+            "late": self.late,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Generated:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            generation=Generation.from_wire(wire["generation"]),
+            task_id=wire["taskId"],
+            songs=tuple(Song.from_wire(item) for item in wire["songs"]),
+            late=wire["late"],
+            seconds=wire["seconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationDue:
+    """The next move of a job towards the provider is due: the request itself, or a look at how it goes. Most of them wait in a delay topic."""
+
+    topic: ClassVar[str] = "generation-due"
+
+    work: Work
+    """The job's context; its trackId is the clip's id."""
+    generation: Generation
+    """What was asked for."""
+    step: str = ""
+    """send: ask the provider for the song (paid). read: look at the task."""
+    number: int = 1
+    """Which send or read of the job, from 1."""
+    task_id: str
+    """The provider's task; empty while none is known."""
+    sent_ms: int = 0
+    """When the request was sent, Unix time in milliseconds; 0 before."""
+    late_looks: int = 0
+    """Looks since the job's time was over."""
+    cause: str = ""
+    """Why it is uncertain that the request reached the provider; empty when it is not."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "generation": self.generation.to_wire(),
+            "step": self.step,
+            "number": self.number,
+            "taskId": self.task_id,
+            "sentMs": self.sent_ms,
+            "lateLooks": self.late_looks,
+            "cause": self.cause,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> GenerationDue:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            generation=Generation.from_wire(wire["generation"]),
+            step=wire["step"],
+            number=wire["number"],
+            task_id=wire["taskId"],
+            sent_ms=wire["sentMs"],
+            late_looks=wire["lateLooks"],
+            cause=wire["cause"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationHinted:
+    """A callback came in on a job's own address. It is believed in nothing: it causes a look at the provider's record."""
+
+    topic: ClassVar[str] = "generation-hinted"
+
+    work: Work
+    """The job's context; its trackId is the clip's id."""
+    generation: Generation
+    """What was asked for."""
+    hint_id: str
+    """The callback."""
+    task_id: str
+    """The task that it names; empty when it names none."""
+    callback_type: str = ""
+    """What the callback says it is: text, first, complete or error."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "generation": self.generation.to_wire(),
+            "hintId": self.hint_id,
+            "taskId": self.task_id,
+            "callbackType": self.callback_type,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> GenerationHinted:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            generation=Generation.from_wire(wire["generation"]),
+            hint_id=wire["hintId"],
+            task_id=wire["taskId"],
+            callback_type=wire["callbackType"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequested:
+    """A channel asked for a song and a clip of it."""
+
+    topic: ClassVar[str] = "generation-requested"
+
+    work: Work
+    """The job's context; its trackId is the clip's id."""
+    generation: Generation
+    """What was asked for."""
+    reason: str = "request"
+    """request, retry or replay."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "generation": self.generation.to_wire(),
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> GenerationRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            generation=Generation.from_wire(wire["generation"]),
+            reason=wire["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationUpdated:
+    """Where a job stands at the provider."""
+
+    topic: ClassVar[str] = "generation-updated"
+
+    job_id: str
+    """The job."""
+    track_id: str
+    """The clip."""
+    tenant: str = "default"
+    """Whose job it is."""
+    attempt: int = 1
+    """The attempt of the job this belongs to, from 1."""
+    channel_id: str
+    """The channel that asked."""
+    stage: int = 40
+    """20 request sent, 30 task created, 40 pending, 90 failed, 99 out of time."""
+    sequence: int = 0
+    """Order within the stage; greater is newer."""
+    task_id: str
+    """The provider's task; empty while none is known."""
+    code: str = ""
+    """Stable word for what is the matter; empty when nothing is."""
+    detail: str = ""
+    """The provider's own words, without secrets."""
+    status: str = ""
+    """The task's status in the provider's words."""
+    next_ms: int = 0
+    """When the provider is asked next, Unix time in milliseconds; 0 for never."""
+    sends: int = 0
+    """Requests sent so far that the provider may have taken: 0 or 1."""
+    reads: int = 0
+    """Looks at the task so far."""
+    callback: bool = False
+    """True when a callback caused this."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "jobId": self.job_id,
+            "trackId": self.track_id,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "channelId": self.channel_id,
+            "stage": self.stage,
+            "sequence": self.sequence,
+            "taskId": self.task_id,
+            "code": self.code,
+            "detail": self.detail,
+            "status": self.status,
+            "nextMs": self.next_ms,
+            "sends": self.sends,
+            "reads": self.reads,
+            "callback": self.callback,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> GenerationUpdated:
+        """Read an Avro record."""
+        return cls(
+            job_id=wire["jobId"],
+            track_id=wire["trackId"],
+            tenant=wire["tenant"],
+            attempt=wire["attempt"],
+            channel_id=wire["channelId"],
+            stage=wire["stage"],
+            sequence=wire["sequence"],
+            task_id=wire["taskId"],
+            code=wire["code"],
+            detail=wire["detail"],
+            status=wire["status"],
+            next_ms=wire["nextMs"],
+            sends=wire["sends"],
+            reads=wire["reads"],
+            callback=wire["callback"],
         )
 
 
@@ -676,6 +1121,73 @@ class MasteringRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """Something that webhooks tell, written behind the projection that shows it."""
+
+    topic: ClassVar[str] = "notified"
+
+    notification_id: str
+    """The webhook-id of every delivery of it, the same in every try."""
+    track_id: str
+    """The track or master it is about; record key. The endpoint's id where it is about one."""
+    job_id: str
+    """The job; empty where none is behind it."""
+    tenant: str = "default"
+    """Whose it is."""
+    type: str = ""
+    """Event type, e.g. track.ready."""
+    version: int = 0
+    """The track's version; 0 where there is none."""
+    sequence: int = 0
+    """Place among the track's notifications, from 1."""
+    occurred_ms: int = 0
+    """When it happened, Unix ms."""
+    callback_id: str
+    """The callback of the job, told beside the standing endpoints; empty for none."""
+    code: str = ""
+    """Stable word for the reason of a failure."""
+    message: str = ""
+    """The reason in words."""
+    stage: str = ""
+    """The stage that gave up."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "notificationId": self.notification_id,
+            "trackId": self.track_id,
+            "jobId": self.job_id,
+            "tenant": self.tenant,
+            "type": self.type,
+            "version": self.version,
+            "sequence": self.sequence,
+            "occurredMs": self.occurred_ms,
+            "callbackId": self.callback_id,
+            "code": self.code,
+            "message": self.message,
+            "stage": self.stage,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Notified:
+        """Read an Avro record."""
+        return cls(
+            notification_id=wire["notificationId"],
+            track_id=wire["trackId"],
+            job_id=wire["jobId"],
+            tenant=wire["tenant"],
+            type=wire["type"],
+            version=wire["version"],
+            sequence=wire["sequence"],
+            occurred_ms=wire["occurredMs"],
+            callback_id=wire["callbackId"],
+            code=wire["code"],
+            message=wire["message"],
+            stage=wire["stage"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """A version became available. Versions are immutable; the current one is the greatest published."""
 
@@ -687,6 +1199,10 @@ class Published:
     """Quality from 0 to 1, from the check."""
     seconds: float = 0.0
     """Time the step took."""
+    needs_review: bool = False
+    """True when it is below the quality bar and nobody has looked at it yet."""
+    reasons: tuple[str, ...] = ()
+    """Why it is below the bar, in sentences."""
 
     def to_wire(self) -> dict[str, Any]:
         """The Avro record."""
@@ -694,6 +1210,8 @@ class Published:
             "work": self.work.to_wire(),
             "score": self.score,
             "seconds": self.seconds,
+            "needsReview": self.needs_review,
+            "reasons": list(self.reasons),
         }
 
     @classmethod
@@ -703,6 +1221,8 @@ class Published:
             work=Work.from_wire(wire["work"]),
             score=wire["score"],
             seconds=wire["seconds"],
+            needs_review=wire["needsReview"],
+            reasons=tuple(wire["reasons"]),
         )
 
 
@@ -980,11 +1500,280 @@ class UploadCompleted:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRendered:
+    """The video was rendered and stored; it is the work's artifact 'video'."""
+
+    topic: ClassVar[str] = "video-rendered"
+
+    work: Work
+    """The job's context; its version is the one that is shown."""
+    video: Video
+    """What was asked for."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "video": self.video.to_wire(),
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> VideoRendered:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            video=Video.from_wire(wire["video"]),
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequested:
+    """A published version is to be shown as a karaoke video."""
+
+    topic: ClassVar[str] = "video-requested"
+
+    work: Work
+    """The job's context; its version is the one that is shown."""
+    video: Video
+    """What was asked for."""
+    reason: str = "request"
+    """request or retry."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "video": self.video.to_wire(),
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> VideoRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            video=Video.from_wire(wire["video"]),
+            reason=wire["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAttempted:
+    """How a delivery of one notification to one endpoint stands after an attempt; attempt 0 says that it is owed."""
+
+    topic: ClassVar[str] = "webhook-attempted"
+
+    endpoint_id: str
+    """The endpoint, or the callback of a job; record key."""
+    notification_id: str
+    """The webhook-id."""
+    tenant: str = "default"
+    """Whose it is."""
+    type: str = ""
+    """Event type."""
+    track_id: str
+    """The track it is about."""
+    sequence: int = 0
+    """Place among the track's notifications."""
+    round: int = 0
+    """0 at first; each redelivery that somebody asks for is another round."""
+    attempt: int = 0
+    """Attempts made in this round."""
+    outcome: str = "owed"
+    """owed, failed, delivered, exhausted or dropped."""
+    body: str = ""
+    """What is sent; empty once nothing more will be."""
+    due_ms: int = 0
+    """When the next attempt is due, Unix ms; 0 for none."""
+    status: int = 0
+    """HTTP status of the answer; 0 for none."""
+    error: str = ""
+    """Stable word for why no 2xx came; empty for one."""
+    detail: str = ""
+    """The same in words."""
+    duration_ms: int = 0
+    """How long the attempt took."""
+    response: str = ""
+    """How the answer's body begins."""
+    failing_since_ms: int = 0
+    """Since when every attempt at the endpoint has failed, Unix ms; 0 when it has not."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "endpointId": self.endpoint_id,
+            "notificationId": self.notification_id,
+            "tenant": self.tenant,
+            "type": self.type,
+            "trackId": self.track_id,
+            "sequence": self.sequence,
+            "round": self.round,
+            "attempt": self.attempt,
+            "outcome": self.outcome,
+            "body": self.body,
+            "dueMs": self.due_ms,
+            "status": self.status,
+            "error": self.error,
+            "detail": self.detail,
+            "durationMs": self.duration_ms,
+            "response": self.response,
+            "failingSinceMs": self.failing_since_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> WebhookAttempted:
+        """Read an Avro record."""
+        return cls(
+            endpoint_id=wire["endpointId"],
+            notification_id=wire["notificationId"],
+            tenant=wire["tenant"],
+            type=wire["type"],
+            track_id=wire["trackId"],
+            sequence=wire["sequence"],
+            round=wire["round"],
+            attempt=wire["attempt"],
+            outcome=wire["outcome"],
+            body=wire["body"],
+            due_ms=wire["dueMs"],
+            status=wire["status"],
+            error=wire["error"],
+            detail=wire["detail"],
+            duration_ms=wire["durationMs"],
+            response=wire["response"],
+            failing_since_ms=wire["failingSinceMs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEndpointChanged:
+    """A standing webhook endpoint as its owner wants it. Neither its URL nor its secrets: the URL lies in the artifact store, secrets are derived."""
+
+    topic: ClassVar[str] = "webhook-endpoint-changed"
+
+    endpoint_id: str
+    """The endpoint; record key."""
+    tenant: str = "default"
+    """Whose it is."""
+    callback_id: str
+    """Where its URL is kept."""
+    types: tuple[str, ...] = ()
+    """Event types it is told; none for all."""
+    description: str = ""
+    """The owner's note."""
+    state: str = "active"
+    """active, paused or deleted."""
+    revision: int = 1
+    """Counts the changes, from 1; the greatest one holds."""
+    enabled: int = 0
+    """Counts how often it was put back to work: a verdict on an earlier count is void."""
+    generation: int = 1
+    """Number of the newest secret, from 1."""
+    previous_until_ms: tuple[int, ...] = ()
+    """Until when the secrets before it still sign, the newest of them first, Unix ms."""
+    created_ms: int = 0
+    """When it was made, Unix ms."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "endpointId": self.endpoint_id,
+            "tenant": self.tenant,
+            "callbackId": self.callback_id,
+            "types": list(self.types),
+            "description": self.description,
+            "state": self.state,
+            "revision": self.revision,
+            "enabled": self.enabled,
+            "generation": self.generation,
+            "previousUntilMs": list(self.previous_until_ms),
+            "createdMs": self.created_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> WebhookEndpointChanged:
+        """Read an Avro record."""
+        return cls(
+            endpoint_id=wire["endpointId"],
+            tenant=wire["tenant"],
+            callback_id=wire["callbackId"],
+            types=tuple(wire["types"]),
+            description=wire["description"],
+            state=wire["state"],
+            revision=wire["revision"],
+            enabled=wire["enabled"],
+            generation=wire["generation"],
+            previous_until_ms=tuple(wire["previousUntilMs"]),
+            created_ms=wire["createdMs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEndpointJudged:
+    """What the deliveries found out about an endpoint: it is called no more, or again."""
+
+    topic: ClassVar[str] = "webhook-endpoint-judged"
+
+    endpoint_id: str
+    """The endpoint, or the callback of a job; record key."""
+    tenant: str = "default"
+    """Whose it is."""
+    verdict: str = "disabled"
+    """disabled or enabled."""
+    reason: str = ""
+    """gone (410), failing, or answers again."""
+    enabled: int = 0
+    """The count of the endpoint's configuration that was judged."""
+    number: int = 1
+    """Counts the verdicts on the endpoint, from 1; the greatest one holds."""
+    failing_since_ms: int = 0
+    """Since when every attempt has failed, Unix ms."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "endpointId": self.endpoint_id,
+            "tenant": self.tenant,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "enabled": self.enabled,
+            "number": self.number,
+            "failingSinceMs": self.failing_since_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> WebhookEndpointJudged:
+        """Read an Avro record."""
+        return cls(
+            endpoint_id=wire["endpointId"],
+            tenant=wire["tenant"],
+            verdict=wire["verdict"],
+            reason=wire["reason"],
+            enabled=wire["enabled"],
+            number=wire["number"],
+            failing_since_ms=wire["failingSinceMs"],
+        )
+
+
 Event = (
     Aligned
     | Analyzed
     | Checked
+    | ClipMade
     | Decided
+    | Generated
+    | GenerationDue
+    | GenerationHinted
+    | GenerationRequested
+    | GenerationUpdated
     | ImportRequested
     | JobCanceled
     | JobFailed
@@ -992,6 +1781,7 @@ Event = (
     | LyricsEdited
     | Mastered
     | MasteringRequested
+    | Notified
     | Published
     | ReprocessRequested
     | Separated
@@ -999,6 +1789,11 @@ Event = (
     | StepProgressed
     | Transcribed
     | UploadCompleted
+    | VideoRendered
+    | VideoRequested
+    | WebhookAttempted
+    | WebhookEndpointChanged
+    | WebhookEndpointJudged
 )
 
 
@@ -1006,7 +1801,13 @@ EVENTS: Mapping[str, type[Event]] = {
     Aligned.topic: Aligned,
     Analyzed.topic: Analyzed,
     Checked.topic: Checked,
+    ClipMade.topic: ClipMade,
     Decided.topic: Decided,
+    Generated.topic: Generated,
+    GenerationDue.topic: GenerationDue,
+    GenerationHinted.topic: GenerationHinted,
+    GenerationRequested.topic: GenerationRequested,
+    GenerationUpdated.topic: GenerationUpdated,
     ImportRequested.topic: ImportRequested,
     JobCanceled.topic: JobCanceled,
     JobFailed.topic: JobFailed,
@@ -1014,6 +1815,7 @@ EVENTS: Mapping[str, type[Event]] = {
     LyricsEdited.topic: LyricsEdited,
     Mastered.topic: Mastered,
     MasteringRequested.topic: MasteringRequested,
+    Notified.topic: Notified,
     Published.topic: Published,
     ReprocessRequested.topic: ReprocessRequested,
     Separated.topic: Separated,
@@ -1021,4 +1823,9 @@ EVENTS: Mapping[str, type[Event]] = {
     StepProgressed.topic: StepProgressed,
     Transcribed.topic: Transcribed,
     UploadCompleted.topic: UploadCompleted,
+    VideoRendered.topic: VideoRendered,
+    VideoRequested.topic: VideoRequested,
+    WebhookAttempted.topic: WebhookAttempted,
+    WebhookEndpointChanged.topic: WebhookEndpointChanged,
+    WebhookEndpointJudged.topic: WebhookEndpointJudged,
 }

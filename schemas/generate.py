@@ -22,6 +22,17 @@ _PYTHON = {
     "bytes": "bytes",
 }
 
+_TYPES = (
+    "Artifact",
+    "Backend",
+    "Work",
+    "Mastering",
+    "Video",
+    "Generation",
+    "Song",
+)
+"""What topics share, each before the ones that hold it."""
+
 _HEADER = '''"""Events and the records they share, generated from ``avro/`` by ``schemas.generate``.
 
 Python names are snake_case, wire names (``to_wire``, ``from_wire``) are those of the schema.
@@ -42,7 +53,7 @@ def snake(name: str) -> str:
 
 def events_module() -> str:
     """The text of ``events.py``."""
-    types = [avsc.source(name) for name in ("Artifact", "Backend", "Work", "Mastering")]
+    types = [avsc.source(name) for name in _TYPES]
     assert {schema["name"] for schema in types} == set(avsc.type_names())
     topics = {topic: avsc.source(topic) for topic in avsc.topic_names()}
     blocks = [_HEADER]

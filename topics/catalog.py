@@ -47,8 +47,15 @@ class Topic:
         return value
 
 
-def _topic(name: str, owner: str, key: str, *, retention_ms: int = FOREVER) -> Topic:
-    return Topic(name, owner, key, avsc.source(name)["doc"], retention_ms=retention_ms)
+DELIVERY_PARTITIONS = 16
+"""Of the deliveries of webhooks: they wait for others' servers, so more workers than four may share
+them. An endpoint's deliveries are in one partition."""
+
+
+def _topic(
+    name: str, owner: str, key: str, *, retention_ms: int = FOREVER, partitions: int = PARTITIONS
+) -> Topic:
+    return Topic(name, owner, key, avsc.source(name)["doc"], partitions, retention_ms)
 
 
 CATALOG: Mapping[str, Topic] = {
@@ -69,12 +76,41 @@ CATALOG: Mapping[str, Topic] = {
         _topic("analyzed", "analysis", "work.jobId"),
         _topic("decided", "decision", "work.jobId"),
         _topic("mastered", "rendering", "work.jobId"),
+        _topic("video-requested", "gateway", "work.trackId"),
+        _topic("video-rendered", "video", "work.trackId"),
+        _topic("generation-requested", "gateway", "work.jobId"),
+        _topic("generation-hinted", "gateway", "work.jobId", retention_ms=30 * _DAY_MS),
+        _topic("generation-due", "submission", "work.jobId", retention_ms=30 * _DAY_MS),
+        _topic("generation-updated", "generation", "jobId"),
+        _topic("generated", "generation", "work.jobId"),
+        _topic("clip-made", "clip", "work.jobId"),
+        _topic("video-requested", "gateway", "work.trackId"),
+        _topic("video-rendered", "video", "work.trackId"),
         _topic("step-progressed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("step-failed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("job-failed", "every stage", "trackId"),
+        _topic("notified", "projector", "trackId", retention_ms=30 * _DAY_MS),
+        _topic("webhook-endpoint-changed", "gateway", "endpointId"),
+        _topic("webhook-endpoint-judged", "delivery", "endpointId"),
+        _topic(
+            "webhook-attempted",
+            "delivery",
+            "endpointId",
+            retention_ms=30 * _DAY_MS,
+            partitions=DELIVERY_PARTITIONS,
+        ),
     )
 }
 assert set(CATALOG) == set(EVENTS)
+
+UNPROJECTED = frozenset(
+    {"generation-hinted", "generation-due"}
+    | {"notified", "webhook-endpoint-changed", "webhook-endpoint-judged", "webhook-attempted"}
+)
+"""Topics that say nothing of jobs and tracks; their readers fold them for themselves."""
+
+PROJECTED = tuple(name for name in CATALOG if name not in UNPROJECTED)
+"""Topics that the projection is made of."""
 
 CONTROL = ("job-canceled", "job-retried")
 """Topics that every worker reads whole: what they say holds for every stage."""

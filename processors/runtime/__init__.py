@@ -4,6 +4,7 @@ Stage authors need the names below; `testing.StageEnvironment` runs a stage in a
 """
 
 from processors.runtime.declaration import Sla, Stage, find, stage
+from processors.runtime.later import Later
 from processors.runtime.outcomes import Reject, Retry
 from processors.runtime.results import JSON, Made, MadeFile, Result
 from processors.runtime.retry import RetryPolicy
@@ -12,6 +13,7 @@ from processors.runtime.task import Fetched, Task
 __all__ = [
     "JSON",
     "Fetched",
+    "Later",
     "Made",
     "MadeFile",
     "Reject",

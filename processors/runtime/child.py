@@ -30,7 +30,7 @@ from processors.runtime.conversation import (
     Ready,
     Returned,
     Sign,
-    packed,
+    returned,
     unpacked,
 )
 from processors.runtime.declaration import Stage, imported
@@ -130,7 +130,7 @@ def _work(
             tell=_Teller(line).tell,
             try_number=begin.try_number,
         )
-        return Returned(tuple(packed(made) for made in stage(event, task)))
+        return returned(stage(event, task))
     except BaseException as error:
         failure = of_exception(error)
         if isinstance(failure, Crashed):

@@ -9,10 +9,11 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from processors.runtime.later import Later
 from schemas.events import EVENTS, Event
 
 _LENGTH = struct.Struct(">I")
@@ -74,9 +75,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Child to worker: the handler made these events (topic, wire form)."""
+    """Child to worker: the handler made these events (topic, wire form).
+
+    ``later`` holds (seconds, jitter) of those that come back to the stage, by their place.
+    """
 
     events: tuple[tuple[str, Mapping[str, Any]], ...]
+    later: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,29 @@ def unpacked(topic: str, wire: Mapping[str, Any]) -> Event:
         return EVENTS[topic].from_wire(wire)
     except (KeyError, TypeError, AttributeError) as error:
         raise Broken(f"no event of topic '{topic}': {error!r}") from error
+
+
+def returned(made: Sequence[Event | Later]) -> Returned:
+    """What a handler made, as its child says it."""
+    events = [one.event if isinstance(one, Later) else one for one in made]
+    return Returned(
+        tuple(packed(event) for event in events),
+        {str(n): (o.after_s, o.jitter) for n, o in enumerate(made) if isinstance(o, Later)},
+    )
+
+
+def made_by(message: Returned) -> tuple[Event | Later, ...]:
+    """The events of `returned`. Raises `Broken`."""
+    events = [unpacked(topic, wire) for topic, wire in message.events]
+    try:
+        return tuple(
+            Later(event, *map(float, message.later[str(place)]))
+            if str(place) in message.later
+            else event
+            for place, event in enumerate(events)
+        )
+    except (TypeError, ValueError) as error:
+        raise Broken(f"no delay: {error!r}") from error
 
 
 def encode(message: Message) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from processors.runtime.later import Later
 from processors.runtime.retry import RetryPolicy
 from schemas.events import Event
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from processors.runtime.task import Task
 
 Uses = Literal["cpu", "gpu", "io"]
-Produced = Event | Sequence[Event]
+"""What a try mostly takes. Only those of ``gpu`` may ask for its memory (`Task.gpu`)."""
+
+Produced = Event | Sequence[Event | Later]
 Handler = Callable[[Any, "Task"], Produced]
 
 
@@ -60,12 +63,18 @@ class Stage:
     """Events handled at once by the worker itself and committed together; 0: none, every try has a
     process."""
 
-    def __call__(self, event: Event, task: Task) -> tuple[Event, ...]:
+    def __call__(self, event: Event, task: Task) -> tuple[Event | Later, ...]:
         """Run the handler; its events, checked against the declaration. Raises `TypeError`."""
         made = self.handler(event, task)
         events = tuple(made) if isinstance(made, Sequence) else (made,)
         for one in events:
-            if not isinstance(one, self.produces):
+            if isinstance(one, Later):
+                if not isinstance(one.event, self.consumes):
+                    raise TypeError(
+                        f"{self.name}: {type(one.event).__name__} cannot come back later: the "
+                        "stage does not declare that it consumes it"
+                    )
+            elif not isinstance(one, self.produces):
                 wanted = ", ".join(kind.__name__ for kind in self.produces) or "nothing"
                 raise TypeError(
                     f"{self.name}: the handler returned {type(one).__name__}, the stage declares "

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from processors.runtime import records
 from processors.runtime.declaration import Stage
+from processors.runtime.delays import waiting_record
 from processors.runtime.jobs import Job, job_of
+from processors.runtime.later import Later
 from processors.runtime.metrics import Ending
 from processors.runtime.outcomes import Crashed, Failure, Rejected
 from processors.runtime.records import Origin, Turn
@@ -97,7 +99,7 @@ class Endings:
     def finished(
         self,
         work: Input,
-        events: Sequence[Event],
+        events: Sequence[Event | Later],
         sign: StepProgressed | None,
         span: str,
         now_ms: int,
@@ -105,12 +107,18 @@ class Endings:
         """The handler returned. Raises whatever encoding events that are not right leads to."""
         seen: Counter[str] = Counter()
         outgoing = []
-        for event in events:
+        for made in events:
+            event = made.event if isinstance(made, Later) else made
             part = self._attempt(work)
             if seen[event.topic]:
                 part += f", {seen[event.topic]}"
             seen[event.topic] += 1
-            outgoing.append(self._encode(work, event, part, span, now_ms))
+            envelope = self._envelope(work, event, part, span, now_ms)
+            outgoing.append(
+                waiting_record(made, envelope, stage=self._stage.name, codec=self._codec)
+                if isinstance(made, Later)
+                else self._codec.encode(envelope)
+            )
         outgoing += self.signs(work, (sign,), span, now_ms)
         return _settled(work.record, "finished", tuple(outgoing))
 
@@ -186,15 +194,16 @@ class Endings:
         return f"attempt {work.job.attempt}" if work.job else ""
 
     def _encode(self, work: Input, event: Event, part: str, span: str, now_ms: int) -> Outgoing:
-        return self._codec.encode(
-            Envelope.caused(
-                event,
-                by=work.envelope.id,
-                source=self._stage.name,
-                time_ms=now_ms,
-                traceparent=span,
-                part=part,
-            )
+        return self._codec.encode(self._envelope(work, event, part, span, now_ms))
+
+    def _envelope(self, work: Input, event: Event, part: str, span: str, now_ms: int) -> Envelope:
+        return Envelope.caused(
+            event,
+            by=work.envelope.id,
+            source=self._stage.name,
+            time_ms=now_ms,
+            traceparent=span,
+            part=part,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from processors.runtime.later import Later
 from schemas.events import Event
 from topics.artifacts.protocol import ArtifactError, StoreFull
 from topics.logs import redacted
@@ -45,7 +46,7 @@ class Retry(Exception):
 class Finished:
     """The handler returned. ``events`` go out in the transaction that commits the input."""
 
-    events: tuple[Event, ...]
+    events: tuple[Event | Later, ...]
 
 
 @dataclass(frozen=True, slots=True)

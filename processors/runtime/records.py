@@ -67,6 +67,23 @@ def retry(
     )
 
 
+def waiting(
+    record: Outgoing, *, origin: Origin, stage: str, tier: str, due_ms: int, codec: Codec
+) -> Outgoing:
+    """A new record for the topic of a delay tier, as if ``origin`` had been its first topic."""
+    return Outgoing(
+        topic=codec.on_log(catalog.retry_topic(stage, tier)),
+        key=record.key,
+        value=record.value,
+        headers=(
+            *_theirs(record.headers),
+            (_TRY, b"1"),
+            (_DUE, str(due_ms).encode()),
+            (_ORIGIN, json.dumps(asdict(origin)).encode()),
+        ),
+    )
+
+
 def dead_letter(
     record: Record,
     *,

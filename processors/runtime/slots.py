@@ -23,7 +23,7 @@ from processors.runtime.conversation import (
     Line,
     Message,
     Returned,
-    unpacked,
+    made_by,
 )
 from processors.runtime.declaration import Stage
 from processors.runtime.outcomes import (
@@ -249,7 +249,7 @@ def outcome_of(message: Returned | Failed) -> Outcome:
     """The outcome that a child reports."""
     if isinstance(message, Returned):
         try:
-            return Finished(tuple(unpacked(topic, wire) for topic, wire in message.events))
+            return Finished(made_by(message))
         except Broken as error:
             return crashed("Broken", str(error))
     match message.outcome:

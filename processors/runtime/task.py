@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from processors import gpu
 from processors.runtime.clock import Clock
 from processors.runtime.conversation import Progress, Sign, Sized, Waiting
 from processors.runtime.declaration import Stage
@@ -68,6 +71,8 @@ class Task:
         self._folder = folder
         self._tell = tell
         self._now = clock.monotonic_s
+        self.now_ms = clock.wall_ms
+        """Unix time in milliseconds."""
         self._began = self._now()
         self._fetched = 0
         self._share = 0.0
@@ -77,6 +82,11 @@ class Task:
     def folder(self) -> Path:
         """Scratch, this try's own; removed behind it."""
         return self._own(self._folder)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """The artifact store itself, for what is no result: marks that are set once, copies."""
+        return self._own(self._stored)
 
     @property
     def _store(self) -> ArtifactStore:
@@ -102,6 +112,24 @@ class Task:
         """A share of the step is done, 0 to 1; ``note`` says in words what goes on now."""
         self._share = min(max(float(share), 0.0), 1.0)
         self._tell(Progress(self._share, note))
+
+    @contextmanager
+    def gpu(self, mib: int) -> Iterator[None]:
+        """Hold ``mib`` of the GPU's memory for the ``with`` block, and take no more; 0: on the CPU.
+
+        It may be in use by other processes: then this waits for them, and the limits wait too.
+        """
+        if self.stage.uses != "gpu":
+            raise TypeError(
+                f'{self.stage.name}: what computes on the GPU is declared with uses="gpu"'
+            )
+        if not mib:
+            yield
+            return
+        waiting = partial(self._waits, note="waiting for the GPU")
+        with gpu.shared(self.settings).reserved(mib, waiting, self._sleep):
+            gpu.capped(mib)
+            yield
 
     def fetch(self, artifact: Artifact) -> Fetched:
         """A copy of an artifact in the scratch folder, checked against the reference's sha256.
@@ -159,7 +187,7 @@ class Task:
         )
         return results.obtain(identity, make, self.folder, waiting=self._waits)
 
-    def _waits(self, begins: bool) -> None:
+    def _waits(self, begins: bool, note: str = "waiting for the same work") -> None:
         self._tell(Waiting(begins))
         if begins:
-            self._tell(Progress(self._share, "waiting for the same work"))
+            self._tell(Progress(self._share, note))

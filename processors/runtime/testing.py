@@ -12,6 +12,7 @@ from processors.runtime.clock import Clock
 from processors.runtime.conversation import Progress, Sign, Sized, Waiting
 from processors.runtime.declaration import Stage
 from processors.runtime.jobs import job_of
+from processors.runtime.later import Later
 from processors.runtime.task import Task
 from processors.settings import StageSettings
 from schemas.events import Artifact, Event
@@ -23,7 +24,7 @@ from topics.settings import BusSettings
 class Ran:
     """What a handler made and told."""
 
-    events: tuple[Event, ...]
+    events: tuple[Event | Later, ...]
     signs: tuple[Sign, ...]
 
     @property
