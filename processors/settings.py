@@ -73,6 +73,11 @@ class StageSettings(BaseSettings):
     use_gpu: bool = Field(
         default=True, description="Compute the full backends on a GPU where there is one."
     )
+    gpu_memory_limit: PositiveInt | None = Field(
+        default=None,
+        description="MiB of a GPU's memory that the full backends of all its processes use "
+        "together; empty: four fifths of it. They find each other by SCRATCH_DIR.",
+    )
     model_threads: NonNegativeInt = Field(
         default=0,
         description="Threads that a full backend computes with on the CPU; 0 for every core.",
