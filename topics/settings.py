@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topics.artifacts import ArtifactError, ArtifactStore
@@ -19,6 +19,7 @@ from topics.codec import Codec
 from topics.log import Log, LogError
 from topics.log.kafka.settings import KafkaSettings
 from topics.registry import PATIENCE_S, RegistryIds, RegistrySettings
+from topics.webhooks.secrets import SigningKeys
 
 
 class BusSettings(BaseSettings):
@@ -52,6 +53,12 @@ class BusSettings(BaseSettings):
         default=1800.0,
         gt=0,
         description="Longest song that is mastered: checked at upload and again after decoding.",
+    )
+
+    webhook_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of 32 bytes or more that the secrets of webhook endpoints are derived "
+        "from; the same for every process. Made in the data folder when it is not set.",
     )
 
     def open_log(self) -> Log:
@@ -108,7 +115,17 @@ class BusSettings(BaseSettings):
 
     def signing_secret(self) -> bytes:
         """The key of the signed URLs: made once, readable by the owner alone."""
-        path = self.data_dir / "signing.key"
+        return self._kept_key("signing.key")
+
+    def signing_keys(self) -> SigningKeys:
+        """What derives the secrets of webhook endpoints: from ``WEBHOOK_KEY``, or from a key that
+        is made once in the data folder. Raises `ValueError` for a key that is too short.
+        """
+        given = self.webhook_key.get_secret_value().encode()
+        return SigningKeys(given or self._kept_key("webhook.key"))
+
+    def _kept_key(self, name: str) -> bytes:
+        path = self.data_dir / name
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             # Written aside and linked into place, so that racing processes agree on one key.
