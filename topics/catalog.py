@@ -84,8 +84,6 @@ CATALOG: Mapping[str, Topic] = {
         _topic("generation-updated", "generation", "jobId"),
         _topic("generated", "generation", "work.jobId"),
         _topic("clip-made", "clip", "work.jobId"),
-        _topic("video-requested", "gateway", "work.trackId"),
-        _topic("video-rendered", "video", "work.trackId"),
         _topic("step-progressed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("step-failed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("job-failed", "every stage", "trackId"),
