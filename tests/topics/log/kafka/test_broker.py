@@ -95,6 +95,41 @@ def test_a_hung_transaction_holds_readers_up_until_its_timeout_only(
     until(lambda: not reader.poll(0.05) and reader.caught_up(), "the reader to catch up")
 
 
+def test_a_dead_members_open_transaction_does_not_send_its_successor_back_to_the_start(
+    log: KafkaLog, kafka_bootstrap: str, unique: str
+) -> None:
+    held, more, group = f"held-{unique}", f"more-{unique}", f"g-{unique}"
+    log.provision({held: 1, more: 1})
+    producer = log.producer(f"p-{unique}")
+    producer.send(Outgoing(held, value) for value in (b"a", b"b", b"c"))
+    producer.send([Outgoing(more, b"d")])
+    dead = log.consumer(group, [held])
+    take(dead, 3)
+    with producer.transaction() as tx:
+        tx.commit_offsets(dead, {TopicPartition(held, 0): 2})
+    hung = kafka.Producer(
+        {
+            "bootstrap.servers": kafka_bootstrap,
+            "transactional.id": f"hung-{unique}",
+            "transaction.timeout.ms": 5_000,
+            "socket.timeout.ms": 5_000,
+        }
+    )
+    hung.init_transactions(10)
+    hung.begin_transaction()
+    hung.send_offsets_to_transaction([kafka.TopicPartition(held, 0, 3)], dead.metadata(), 10)
+    dead.close()
+    leaver = Member(log, group, [more])
+    settle([leaver], {more: 1})
+    successor = Member(log, group, [held, more])
+    settle([leaver, successor], {held: 1, more: 1})
+    assert quiet(successor.consumer) == []  # until it is known whether "c" was done
+    leaver.consumer.close()
+    until(lambda: successor.poll() == 2, "what was not done")
+    assert [r.value for r in quiet(successor.consumer)] == []
+    assert {r.value for r in successor.seen} == {b"c", b"d"}
+
+
 def test_a_paused_partition_in_work_is_committed_before_it_moves(
     log: KafkaLog, unique: str
 ) -> None:
