@@ -15,6 +15,7 @@ assets            tenant, id                     an asset
 versions          tenant, track                  a holder's number; the last one is static
 idempotency       tenant, key                    a request and its answer; TTL
 clients           digest of the API key          who holds it
+charges           tenant                         bytes that an upload holds; their total is static
 meta              name                           the schema's number, its lock, the health check
 ================  =============================  =================================================
 
@@ -35,7 +36,7 @@ from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.store import StoreError
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the tables."""
 
 TIMEOUT_S = 60.0  # changes of the schema and truncations wait for every node
@@ -100,6 +101,11 @@ CREATE TABLE IF NOT EXISTS idempotency (
 """,
     "CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (begun_ms) USING 'sai'",
     "CREATE TABLE IF NOT EXISTS clients (key_sha256 text PRIMARY KEY, body text)",
+    """
+CREATE TABLE IF NOT EXISTS charges (
+    tenant text, total bigint STATIC, what text, amount bigint, PRIMARY KEY (tenant, what)
+)
+""",
 )
 
 CHECK_WRITE = "INSERT INTO meta (name, value) VALUES ('check', 'written') USING TTL 60"
@@ -107,7 +113,7 @@ CHECK_READ = "SELECT value FROM meta WHERE name = 'schema'"
 
 _LOCK_S = 120  # a maker that died holds nobody up for longer
 _LOOK_S = 0.2
-_APPEARS_S = 10.0  # schema changes of a busy node take one or two
+_APPEARS_S = 60.0  # schema changes of a node that just came back on a busy machine: over 10
 
 
 def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str) -> None:
