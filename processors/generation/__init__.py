@@ -1,0 +1,1 @@
+"""Songs from a provider: asked for once, followed until they are made, copied to the store."""

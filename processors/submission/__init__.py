@@ -1,0 +1,1 @@
+"""Requests to the provider of generated songs, each sent once."""

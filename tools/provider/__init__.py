@@ -1,0 +1,1 @@
+"""A provider of generated songs that keeps its contract and nothing else."""
