@@ -7,6 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from gateway.access.door import Door
 from gateway.api import (
     aliases,
     description,
@@ -21,11 +22,15 @@ from gateway.api import (
 )
 from gateway.guard import responses
 from gateway.guard.limits import BodyLimit
+from gateway.guard.protection import Protection
 from gateway.guard.tracing import Tracing
 from gateway.services import Services
 from topics.artifacts.signing import STORE_PATH
 
-_EXPOSED = ("ETag", "Location", "Retry-After", "Idempotency-Replayed", "traceparent")
+_EXPOSED = (
+    *("ETag", "Location", "Retry-After", "Idempotency-Replayed", "traceparent"),
+    *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
+)
 """Headers that a page of another origin may read."""
 
 
@@ -51,8 +56,15 @@ def create_app(services: Services) -> FastAPI:
     responses.install(app)
     description.install(app)
     # The last one added is the outermost.
-    app.add_middleware(aliases.WithoutVersion)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, exempt=(STORE_PATH,))
+    app.add_middleware(
+        Door,
+        settings=settings,
+        rows=services.reservations,
+        tokens=services.tokens,
+        clock_ms=services.clock_ms,
+    )
+    app.add_middleware(aliases.WithoutVersion)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -62,7 +74,8 @@ def create_app(services: Services) -> FastAPI:
             expose_headers=_EXPOSED,
             max_age=600,
         )
-    app.add_middleware(Tracing)
+    https = settings.public_base_url.startswith("https:")
+    app.add_middleware(Tracing, protection=Protection(https=https))
     return app
 
 

@@ -43,6 +43,7 @@ class Client:
         base_url: str,
         *,
         client_id: str = "melisma-client",
+        api_key: str = "",
         backoff: Backoff | None = None,
         timeout_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
@@ -53,7 +54,7 @@ class Client:
         self._calls = Calls(
             httpx.Client(
                 base_url=base_url.rstrip("/"),
-                headers={"X-Client-Id": client_id},
+                headers=_identified(client_id, api_key),
                 timeout=timeout_s,
                 trust_env=False,  # a proxy of the environment would change the client's address
             ),
@@ -355,6 +356,11 @@ def _json(answer: httpx.Response) -> Json:
 
 def _sha256(file: BinaryIO) -> str:
     digest = hashlib.sha256()
+def _identified(client_id: str, api_key: str) -> dict[str, str]:
+    headers = {"X-Client-Id": client_id}
+    return headers | {"Authorization": f"Bearer {api_key}"} if api_key else headers
+
+
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     file.seek(0)

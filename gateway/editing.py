@@ -117,8 +117,11 @@ def _accept(
     work = context(services, track, draft, job_id=job_id, version=number, stage=ALIGN)
     request = ReprocessRequested(work=work, reason="reprocess", steps=("align",))
     # Another gateway may see the draft before it sees the job.
-    with services.locks.claiming(
-        caller.tenant, track.track_id, work_on(track, number), attempt.seed
+    with (
+        services.admissions.job(caller),
+        services.locks.claiming(
+            caller.tenant, track.track_id, work_on(track, number), attempt.seed
+        ),
     ):
         services.publisher.accept(
             [edited, request], cause=attempt.seed, traceparent=caller.traceparent

@@ -64,7 +64,9 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
         callback_id=callback_id,
     )
     event = ImportRequested(work=work, asset_id=asset.asset_id)
-    services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+    known = attempt.resumed and services.store.job(caller.tenant, job_id) is not None
+    with services.admissions.job(caller, known=known):
+        services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return work
 
 

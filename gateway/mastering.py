@@ -120,7 +120,9 @@ def master(services: Services, caller: Caller, wish: Wish, attempt: Attempt) -> 
                 client=caller.client_id,
             ),
         )
-        services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+        known = attempt.resumed and services.store.job(caller.tenant, job_id) is not None
+        with services.admissions.job(caller, known=known):
+            services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return work
 
 
@@ -171,7 +173,9 @@ def decide_again(
             mastering=replace(wanted, overrides=overrides, client=caller.client_id),
             reason="overrides",
         )
-        services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+        known = attempt.resumed and services.store.job(caller.tenant, new_id) is not None
+        with services.admissions.job(caller, known=known):
+            services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return again
 
 

@@ -6,7 +6,7 @@ before the first one made. What that step and later ones made before is left beh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gateway.guard.clients import Caller
@@ -102,8 +102,9 @@ def reprocess(
             transcribe="transcribe" in steps or base.lyrics_origin == "transcribed",
         )
         event = ReprocessRequested(work=work, reason="reprocess", steps=steps)
-        with services.locks.claiming(
-            caller.tenant, track_id, work_on(track, version), attempt.seed
+        with (
+            services.admissions.job(caller),
+            services.locks.claiming(caller.tenant, track_id, work_on(track, version), attempt.seed),
         ):
             services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
         return work
@@ -127,18 +128,12 @@ def roll_back(
                 Code.VERSION_NOT_PUBLISHED,
                 f"Version {number} of track '{track_id}' is a draft and has nothing to publish.",
             )
-        work = context(
-            services,
-            track,
-            base,
-            job_id=job_id,
-            version=services.reservations.reserve_version(
-                caller.tenant, track_id, job_id, floor=track.highest
-            ),
-            stage="publishing",
+        version = services.reservations.reserve_version(
+            caller.tenant, track_id, job_id, floor=track.highest
         )
         event = ReprocessRequested(work=work, reason="rollback", steps=("publish",))
-        services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
+        with services.admissions.job(caller):
+            services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
         return work
 
 

@@ -10,6 +10,7 @@ from typing import Self
 import structlog
 import uvicorn
 
+from gateway.access.exposure import require_closed
 from gateway.app import create_app
 from gateway.projection.store import StoreError
 from gateway.services import Services
@@ -34,6 +35,7 @@ class Server:
     """A gateway that listens. `stop` (or the end of a ``with``) ends streams and requests."""
 
     def __init__(self, services: Services, listener: socket.socket) -> None:
+        require_closed(services.settings.access, listener.getsockname()[0])
         self._services = services
         self._stopping = threading.Event()
         self._socket = listener
@@ -113,8 +115,9 @@ def serve(services: Services, host: str = "127.0.0.1", port: int = 8080) -> Serv
     """Listen and serve in a thread; the bound port (0 picks a free one) is ``server.port``.
 
     Raises OSError with a clear message when the address cannot be had. Only the loopback address
-    is listened on unless ``host`` says otherwise.
+    is listened on unless ``host`` says otherwise, and that needs another ``ACCESS`` than ``off``.
     """
+    require_closed(services.settings.access, host)
     return Server(services, listen(host, port)).start()
 
 

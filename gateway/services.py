@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from gateway.access.quotas import Admissions
+from gateway.access.tokens import Fetch, Tokens, fetch_json, provider_of
 from gateway.changes import Changes
 from gateway.documents import Documents
 from gateway.guard.locks import TrackLocks
@@ -41,6 +43,8 @@ class Services:
     changes: Changes
     documents: Documents
     locks: TrackLocks
+    admissions: Admissions
+    tokens: Tokens | None
     checks: Mapping[str, Check]
     clock_ms: Callable[[], int]
     new_seed: Callable[[], str]
@@ -57,9 +61,11 @@ class Services:
         codec: Codec | None = None,
         clock_ms: Callable[[], int] = wall_clock_ms,
         seeds: Callable[[], str] = new_seed,
+        fetch: Fetch = fetch_json,
     ) -> Self:
         """The services over open dependencies, which stay the caller's to close."""
         codec = codec or settings.codec()
+        provider = provider_of(settings)
         topics = frozenset(codec.on_log(name) for name in CATALOG)
         return cls(
             settings=settings,
@@ -70,6 +76,10 @@ class Services:
             changes=Changes(store),
             documents=Documents(artifacts),
             locks=TrackLocks(reservations, clock_ms),
+            admissions=Admissions(settings, store),
+            tokens=Tokens(provider, clock_s=lambda: clock_ms() / 1000, fetch=fetch)
+            if provider is not None
+            else None,
             checks={
                 "log": lambda: _check_log(log, topics),
                 "artifacts": artifacts.check,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from topics.settings import BusSettings
@@ -13,6 +14,20 @@ from topics.settings import BusSettings
 MIB = 1024 * 1024
 
 Network = IPv4Network | IPv6Network
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
+"""What a provider may sign tokens with: asymmetric only, so that a key which everybody can read is
+never taken for a shared secret."""
+
+
+class Quota(BaseModel):
+    """What one tenant may have; 0 is no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrent_jobs: int = Field(default=0, ge=0)
+    song_seconds: float = Field(default=0.0, ge=0)
+    stored_bytes: int = Field(default=0, ge=0)
 
 
 class GatewaySettings(BusSettings):
@@ -97,3 +112,22 @@ class GatewaySettings(BusSettings):
 
 def _items(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
+    @field_validator("oidc_algorithms", mode="before")
+    @classmethod
+    def _algorithms(cls, value: object) -> object:
+        return tuple(_items(value)) if isinstance(value, str) else value
+
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not set(value) <= set(ALGORITHMS):
+            raise ValueError(f"use some of {', '.join(ALGORITHMS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> Self:
+        if self.oidc_issuer and not self.oidc_audience:
+            # any token of the provider would open this, those for other services too
+            raise ValueError("OIDC_ISSUER is set without OIDC_AUDIENCE")
+        return self
+

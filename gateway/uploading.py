@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gateway.access.quotas import allowance, song_too_long, store_full
 from gateway.guard.clients import Caller
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
@@ -85,6 +86,7 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
         content_type=content_type,
         size_bytes=promise.size_bytes,
         part_size_bytes=part_size(promise.size_bytes, settings.part_size),
+    _charge(services, caller, upload_id, promise.size_bytes)
         sha256=promise.sha256,
         purpose=promise.purpose,
         asset_id=derive(seed, "asset"),
@@ -199,10 +201,11 @@ def complete(
                 f"'{upload.filename}' does not begin like any audio file; the object was removed.",
             ),
         )
-    if upload.purpose == "mastering":
+    refusal = _too_long(services, caller, upload, found.name, head, size)
+    if refusal is None and upload.purpose == "mastering":
         refusal = _not_mastered(services, upload, found.name, head, size)
-        if refusal is not None:
-            raise _refuse(services, upload, refusal)
+    if refusal is not None:
+        raise _refuse(services, upload, refusal)
     _announce(services, caller, upload, stored, found.name, found.media_type)
     return upload.asset_id
 
@@ -239,8 +242,7 @@ def sweep(services: Services) -> int:
     """Abort uploads that nobody finished in time; how many. To be called now and then."""
     expired = services.reservations.expired_uploads(services.clock_ms())
     for upload in expired:
-        services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
-        services.artifacts.abort_upload(upload.key, upload.store_upload)
+        _let_go(services, upload)
     return len(expired)
 
 
@@ -257,6 +259,7 @@ def _check_numbers(upload: Upload, parts: Sequence[tuple[int, str]]) -> None:
         )
 
 
+    services.reservations.refund(upload.tenant, upload.upload_id)
 def _announce(
     services: Services, caller: Caller, upload: Upload, stored: Stored, format_: str, media: str
 ) -> None:
@@ -299,8 +302,7 @@ def _refuse(services: Services, upload: Upload, problem: Problem) -> Problem:
     services.reservations.reserve(upload.tenant, _refusal_key(upload), "", {}, now)
     services.reservations.complete(upload.tenant, _refusal_key(upload), kept, now)
     services.artifacts.delete(services.artifacts.uri(upload.key))
-    services.artifacts.abort_upload(upload.key, upload.store_upload)
-    services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
+    _let_go(services, upload)
     return problem
 
 
@@ -326,3 +328,34 @@ def _ended(upload: Upload) -> Problem:
 def _some(numbers: Sequence[int]) -> str:
     shown = ", ".join(str(number) for number in numbers[:10])
     return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown
+def _let_go(services: Services, upload: Upload) -> None:
+    """End an upload that nothing will come of."""
+    state = services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
+    services.artifacts.abort_upload(upload.key, upload.store_upload)
+    if state != "completed":
+        services.reservations.refund(upload.tenant, upload.upload_id)
+
+
+def _charge(services: Services, caller: Caller, upload_id: str, size: int) -> None:
+    """Put an upload on its tenant's account before anything is kept. Raises 409."""
+    most = allowance(services.settings, caller).stored_bytes
+    if services.reservations.charge(caller.tenant, upload_id, size, most=most) is None:
+        kept = services.reservations.charged(caller.tenant)
+        raise store_full(services.settings, caller, kept, size)
+
+
+def _too_long(
+    services: Services, caller: Caller, upload: Upload, format_: str, head: bytes, size: int
+) -> Problem | None:
+    """Why a song is longer than its tenant may have, where its head says how long it is.
+
+    TODO(issue 9): MP3, M4A and OGG do not say; the stages know after decoding, and would need the
+    tenant's quota in the work they are given.
+    """
+    most_s = allowance(services.settings, caller).song_s
+    seconds = stated_seconds(head, format_, size) if most_s is not None else None
+    if most_s is None or seconds is None or seconds <= most_s:
+        return None
+    return song_too_long(services.settings, caller, upload.filename, seconds)
+
+

@@ -25,6 +25,9 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
         f"?{_REDACTED}",
     ),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), f"whsec_{_REDACTED}"),
+    # API keys of ours keep the part that finds them; tokens (JWT) begin with {" in base64url.
+    (re.compile(r"\b(mls_[0-9a-f]{12})_[A-Za-z0-9_-]{16,}"), rf"\1_{_REDACTED}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), _REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {_REDACTED}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"), _REDACTED),  # AWS access key ids
     (

@@ -8,8 +8,10 @@ from typing import Any, Final, TypedDict
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gateway.access.scopes import is_public, scope_of
 from gateway.api.examples import EXAMPLES
-from gateway.guard.responses import PROBLEM_SCHEMA
+from gateway.guard.problems import Code
+from gateway.guard.responses import PROBLEM_SCHEMA, SHARED, document
 
 
 class About(TypedDict):
@@ -28,7 +30,8 @@ ABOUT: Final = About(
     summary="An uploaded song becomes published, versioned karaoke.",
     description=(
         "Upload a song in parts, import it, poll `ready` (or follow the events), sing.\n\n"
-        "Every request carries `X-Client-Id`. Errors are problem details (RFC 9457) with a stable"
+        "Every request carries `X-Client-Id`, and with ACCESS=on `Authorization: Bearer`."
+        " Errors are problem details (RFC 9457) with a stable"
         " `code`, what to do in `help`, and a `traceId` for support. `Idempotency-Key` makes every"
         " POST safe to repeat."
     ),
@@ -68,10 +71,59 @@ def install(app: FastAPI) -> None:
                 answer = operation["responses"].get("422", {})
                 if "application/json" in answer.get("content", {}):  # the framework's own
                     del operation["responses"]["422"]
+            for path, method, operation in _addressed(schema):
+                _complete(path, method, operation)
+            schemas_of_security = schema["components"].setdefault("securitySchemes", {})
+            schemas_of_security |= _SECURITY
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+_SECURITY: Final[dict[str, Any]] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key (`melisma keys create`), with ACCESS=on.",
+    },
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the identity provider that OIDC_ISSUER names, with its scopes"
+        " in `scope` and the tenant in a claim.",
+    },
+}
+
+_OF_BODIES = (
+    *(Code.MALFORMED_JSON, Code.BODY_TOO_SLOW, Code.BODY_TOO_LARGE, Code.MEDIA_TYPE_UNSUPPORTED),
+    Code.VALIDATION_FAILED,
+)
+_OF_KEYS = (
+    *(Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_IN_FLIGHT, Code.IDEMPOTENCY_KEY_REUSED),
+)
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    """What follows from what an operation is, and no route has to say: its scope and refusals."""
+    scope = None if is_public(path) else scope_of(method.upper(), path)
+    if scope is not None:
+        operation["security"] = [{"key": [scope]}, {"token": [scope]}]
+        document(operation, SHARED)
+    if "requestBody" in operation or method in ("post", "patch"):
+        document(operation, _OF_BODIES)
+    headers = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"}
+    if "Idempotency-Key" in headers:
+        document(operation, _OF_KEYS)
+    if "202" in operation["responses"] and method in ("post", "patch"):
+        document(operation, [Code.QUOTA_CONCURRENT_JOBS])
+
+
+def _addressed(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Who is asking: the correlation id every client sends, its tenant, its address.
 
-``X-Client-Id`` says which client asked, never what it may do. The tenant decides that; while access
-control is off there is one, ``default``.
+``X-Client-Id`` says which client asked, never what it may do. The tenant decides that: the one of
+the key or token that `gateway.access.door` let in; while access control is off there is one,
+``default``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
+from gateway.access.identity import ANYBODY, Identity
 from gateway.guard.addresses import client_address
 from gateway.guard.problems import Code, Problem
 from gateway.settings import Network
-
-DEFAULT_TENANT = "default"
 
 # Printable ASCII without spaces: it is echoed into logs and must never break a line there.
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -30,6 +30,8 @@ class Caller:
     tenant: str
     address: str  # canonical IP, empty where there is none (a Unix socket)
     traceparent: str
+    limited: bool = True
+    """Whether quotas hold for it."""
 
 
 def address_of(request: Request, trusted: tuple[Network, ...]) -> str:
@@ -65,11 +67,13 @@ def caller(
             Code.CLIENT_ID_INVALID, "X-Client-Id holds spaces, other letters or too many."
         )
     request.state.client_id = given
+    identity: Identity = getattr(request.state, "identity", ANYBODY)
     return Caller(
         client_id=given,
-        tenant=DEFAULT_TENANT,
+        tenant=identity.tenant,
         address=address_of(request, request.app.state.services.settings.trusted_proxies),
         traceparent=request.state.traceparent,
+        limited=identity.limited,
     )
 
 

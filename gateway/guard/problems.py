@@ -39,6 +39,48 @@ class Code(Enum):
     FORMAT_UNKNOWN = (406, "Lyrics are not offered in this format", "Ask for a format in formats.")
     BODY_TOO_LARGE = (413, "The body is too large", "Send a smaller body.")
     MEDIA_TYPE_UNSUPPORTED = (415, "The body's type is not taken", "Send application/json.")
+    BODY_TOO_SLOW = (
+        408,
+        "The body did not arrive in time",
+        "Send the request again over a faster connection.",
+    )
+    # access
+    CREDENTIALS_MISSING = (
+        401,
+        "The request says nothing about who sends it",
+        "Send Authorization: Bearer with an API key or a token.",
+    )
+    CREDENTIALS_INVALID = (
+        401,
+        "The credentials open nothing",
+        "Send a key that works; an operator makes one with `melisma keys create`.",
+    )
+    SCOPE_MISSING = (
+        403,
+        "The credentials do not reach this far",
+        "Use a key or token that carries the scope named in detail.",
+    )
+    TENANT_REFUSED = (403, "The tenant is another's", "Leave X-Tenant out, or ask as an operator.")
+    RATE_LIMITED = (
+        429,
+        "Too many requests",
+        "Wait as long as Retry-After says; RateLimit shows what is left.",
+    )
+    QUOTA_CONCURRENT_JOBS = (
+        429,
+        "The tenant's quota of concurrent jobs is used",
+        "Wait until one of them has ended, or cancel one.",
+    )
+    QUOTA_SONG_LENGTH = (
+        413,
+        "The song is longer than the tenant's quota allows",
+        "Upload a shorter song, or ask for a higher quota.",
+    )
+    QUOTA_STORED_BYTES = (
+        409,
+        "The tenant's quota of stored bytes is used",
+        "Abort unfinished uploads, or ask for a higher quota.",
+    )
     # idempotency and preconditions
     IDEMPOTENCY_KEY_INVALID = (
         400,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -110,14 +110,24 @@ def of_framework(request: Request, error: HTTPException) -> Problem:
     return Problem(code, headers=headers)
 
 
-SHARED = (Code.CLIENT_ID_MISSING, Code.VALIDATION_FAILED, Code.UNAVAILABLE)
+SHARED = (
+    Code.CLIENT_ID_MISSING,
+    Code.CLIENT_ID_INVALID,
+    Code.CREDENTIALS_MISSING,
+    Code.CREDENTIALS_INVALID,
+    Code.SCOPE_MISSING,
+    Code.TENANT_REFUSED,
+    Code.VALIDATION_FAILED,
+    Code.RATE_LIMITED,
+    Code.UNAVAILABLE,
+)
 """What every client route may answer."""
 
 
 def documented(*codes: Code, shared: tuple[Code, ...] = SHARED) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route: these problems and the shared ones."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    for code in (*codes, *shared):
+    for code in dict.fromkeys((*codes, *shared)):
         by_status.setdefault(code.status, {})[code.word] = {
             "summary": code.title,
             "value": body(
@@ -138,6 +148,25 @@ def documented(*codes: Code, shared: tuple[Code, ...] = SHARED) -> dict[int | st
         }
         for status, examples in sorted(by_status.items(), key=lambda item: str(item[0]))
     }
+
+
+def document(operation: dict[str, Any], codes: Iterable[Code]) -> None:
+    """Add problems to an operation of the description, beside those that its route names."""
+    answers = operation["responses"]
+    for status, more in documented(*codes, shared=()).items():
+        known = answers.setdefault(str(status), {"description": "", "content": {}})
+        content = known.setdefault("content", {}).setdefault(
+            MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        )
+        new = {
+            word: example
+            for word, example in more["content"][MEDIA_TYPE]["examples"].items()
+            if word not in content.setdefault("examples", {})
+        }
+        content["examples"] |= new
+        told = [known["description"], *(example["summary"] for example in new.values())]
+        known["description"] = "; ".join(filter(None, told))
+    operation["responses"] = dict(sorted(answers.items()))
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {

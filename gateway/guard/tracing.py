@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.guard.problems import Code, Problem
+from gateway.guard.protection import Protection
 from gateway.guard.responses import problem_response
 from topics import trace
 
@@ -25,8 +26,9 @@ _QUIET = frozenset({"/healthz", "/readyz"})  # asked every few seconds by probes
 class Tracing:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, protection: Protection) -> None:
         self._app = app
+        self._protection = protection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -43,8 +45,11 @@ class Tracing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = message.get("headers", ())
                 message["headers"] = [
-                    *message.get("headers", ()),
+                    *given,
+                    *scope["state"].get("answer_headers", ()),
+                    *self._protection.headers(scope["path"], given),
                     (b"traceparent", traceparent.encode()),
                 ]
             await send(message)
@@ -75,10 +80,11 @@ class Tracing:
                     ms=round((time.perf_counter() - began) * 1000, 1),
                     trace_id=trace.trace_id(traceparent),
                     client_id=getattr(request.state, "client_id", ""),
-                    **_failure(request),
+                    **_more(request),
                 )
 
 
-def _failure(request: Request) -> dict[str, str]:
-    failure = getattr(request.state, "failure", "")
-    return {"failure": failure} if failure else {}
+def _more(request: Request) -> dict[str, str]:
+    """What only some requests have: why a dependency failed, whose credentials were shown."""
+    known = {name: getattr(request.state, name, "") for name in ("failure", "identity_name")}
+    return {name: value for name, value in known.items() if value}

@@ -8,8 +8,8 @@ Cassandra gives: rows by key and conditional writes to one row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, Self
 
 from gateway.projection.cells import Json
 from schemas.events import Artifact
@@ -63,10 +63,24 @@ class Client:
 
     key_sha256: str
     tenant: str
+    key_id: str = ""
+    """Part of the key that people may see."""
     name: str = ""
-    operator: bool = False
+    role: Literal["user", "operator", "admin"] = "user"
+    scopes: tuple[str, ...] = ()
+    """What it may do; empty: all that its role may."""
     created_ms: int = 0
+    expires_ms: int | None = None
     revoked_ms: int | None = None
+    replaces: str = ""
+    """Id of the key that this one was rotated from."""
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """From its JSON; members of other releases are passed over."""
+        known = {each.name for each in fields(cls)}
+        kept = {name: value for name, value in body.items() if name in known}
+        return cls(**kept | {"scopes": tuple(body.get("scopes", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,20 @@ class Reservations(Protocol):
 
     def client(self, key_sha256: str) -> Client | None:
         """Who holds a key; revoked ones too."""
+
+    def clients(self) -> Sequence[Client]:
+        """Every API client, the oldest first. For people who look after keys: it reads them all."""
+
+    def charge(self, tenant: str, what: str, amount: int, *, most: int | None) -> int | None:
+        """Count ``amount`` bytes for ``what`` (an upload) on the tenant's account; the new total,
+        or None when it would be over ``most``, and nothing was counted. Again it counts once.
+        """
+
+    def refund(self, tenant: str, what: str) -> None:
+        """Take what was counted for ``what`` off the account. Again does no harm."""
+
+    def charged(self, tenant: str) -> int:
+        """The tenant's total."""
 
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless rows can be read and written now."""

@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS idempotency (
 );
 CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (begun_ms);
 CREATE TABLE IF NOT EXISTS clients (key_sha256 TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS charges (
+    tenant TEXT NOT NULL, what TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (tenant, what)
+);
 """
 
 _RELEASED_MS = 0  # a beginning so long ago that the next try goes on at once
@@ -213,7 +216,38 @@ class SqliteReservations:
             row = db.execute(
                 "SELECT body FROM clients WHERE key_sha256 = ?", (key_sha256,)
             ).fetchone()
-        return None if row is None else Client(**json.loads(row[0]))
+        return None if row is None else Client.read(json.loads(row[0]))
+
+    def clients(self) -> Sequence[Client]:
+        """Every API client, the oldest first."""
+        with self._file.read() as db:
+            rows = db.execute("SELECT body FROM clients").fetchall()
+        found = [Client.read(json.loads(body)) for (body,) in rows]
+        return sorted(found, key=lambda client: (client.created_ms, client.key_sha256))
+
+    def charge(self, tenant: str, what: str, amount: int, *, most: int | None) -> int | None:
+        """Count bytes on the tenant's account, once; None when there is no room for them."""
+        with self._file.write() as db:
+            total = _charged(db, tenant)
+            known = db.execute(
+                "SELECT amount FROM charges WHERE tenant = ? AND what = ?", (tenant, what)
+            ).fetchone()
+            if known is not None:
+                return total
+            if most is not None and total + amount > most:
+                return None
+            db.execute("INSERT INTO charges VALUES (?, ?, ?)", (tenant, what, amount))
+        return total + amount
+
+    def refund(self, tenant: str, what: str) -> None:
+        """Take a charge back."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM charges WHERE tenant = ? AND what = ?", (tenant, what))
+
+    def charged(self, tenant: str) -> int:
+        """The tenant's total."""
+        with self._file.read() as db:
+            return _charged(db, tenant)
 
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless the file works."""
@@ -222,6 +256,14 @@ class SqliteReservations:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _charged(db: sqlite3.Connection, tenant: str) -> int:
+    # A sum over a tenant's songs: thousands of them take a millisecond, once an upload.
+    (total,) = db.execute(
+        "SELECT coalesce(sum(amount), 0) FROM charges WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    return int(total)
 
 
 def _upload(state: str, body: str) -> Upload:

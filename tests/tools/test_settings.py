@@ -40,7 +40,9 @@ def fields() -> set[str]:
 def as_written(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
-    return "" if default is None or default == () else str(default)
+    if isinstance(default, tuple):
+        return ",".join(str(each) for each in default)
+    return "" if default is None else str(default)
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:

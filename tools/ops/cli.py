@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+keys = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
 topics = typer.Typer(help="List, follow and provision the topics.", no_args_is_help=True)
 dlq = typer.Typer(help="Look at dead letters; replay or drop them.", no_args_is_help=True)
 jobs = typer.Typer(help="List, show, retry and cancel jobs.", no_args_is_help=True)
@@ -275,6 +276,86 @@ def jobs_cancel(
     command.cancel(jobs, reason=reason, url=url, output=output)
 
 
+# -- keys ----------------------------------------------------------------------------------------
+
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, as listed.")]
+
+
+@keys.command("create")
+def keys_create(
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose key it is.")] = "default",
+    name: Annotated[str, typer.Option("--name", help="What it is for; shown in the list.")] = "",
+    role: Annotated[
+        Literal["user", "operator", "admin"],
+        typer.Option(
+            "--role", help="operator: in every tenant; admin: without limits and quotas, too."
+        ),
+    ] = "user",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="tracks:read, jobs:write, …; again for more. All without it."),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="AGE", help="Works so long: 30d, 12h.")
+    ] = None,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Make a key. It is shown once, and kept nowhere."""
+    from tools.ops.commands import keys as command
+
+    command.create(
+        tenant=tenant,
+        name=name,
+        role=role,
+        scopes=scope or [],
+        expires=expires,
+        data=data,
+        output=output,
+    )
+
+
+@keys.command("ls")
+def keys_ls(
+    all: Annotated[  # noqa: A002
+        bool, typer.Option("--all", help="Those that work no more, too.")
+    ] = False,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """List the keys by their beginnings."""
+    from tools.ops.commands import keys as command
+
+    command.ls(every=all, data=data, output=output)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    key: KeyId,
+    overlap: Annotated[
+        str, typer.Option("--overlap", metavar="AGE", help="The old key works so much longer.")
+    ] = "24h",
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """Make a key's successor with the same rights; both work for a while."""
+    from tools.ops.commands import keys as command
+
+    command.rotate(key, overlap=overlap, data=data, output=output)
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key: KeyId,
+    data: Data = None,
+    output: Output = "table",
+) -> None:
+    """End a key; gateways notice within 5 seconds."""
+    from tools.ops.commands import keys as command
+
+    command.revoke(key, data=data, output=output)
+
+
 # -- topics ------------------------------------------------------------------------------------
 
 
@@ -347,4 +428,5 @@ def mount(app: typer.Typer) -> None:
     app.command()(rebuild)
     app.add_typer(dlq, name="dlq")
     app.add_typer(jobs, name="jobs")
+    app.add_typer(keys, name="keys")
     app.add_typer(topics, name="topics")

@@ -43,6 +43,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(clean(value), ensure_ascii=False, indent=2, default=str))
 
 
+def print_json_secret(value: Any) -> None:
+    """One JSON document on stdout with the secret that it was asked for in it."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal, apart from what programs read."""
+    typer.echo(text, err=True)
+
+
 def print_json_line(value: Any) -> None:
     """One line of a stream of JSON documents, written at once."""
     print(json.dumps(clean(value), ensure_ascii=False, default=str), flush=True)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from gateway.projection.cassandra.accounts import Accounts
 from gateway.projection.cassandra.idempotency import Requests
 from gateway.projection.cassandra.session import CassandraSession
 from gateway.projection.cassandra.settings import CassandraSettings
@@ -38,6 +39,7 @@ _NEW_CLIENT = "INSERT INTO clients (key_sha256, body) VALUES (?, ?) IF NOT EXIST
 # revoked client by its later timestamp.
 _PUT_CLIENT = "UPDATE clients SET body = ? WHERE key_sha256 = ? IF EXISTS"
 _CLIENT = "SELECT body FROM clients WHERE key_sha256 = ?"
+_CLIENTS = "SELECT body FROM clients"
 
 
 class CassandraReservations:
@@ -49,6 +51,7 @@ class CassandraReservations:
         self._upload_ttl_s = settings.cassandra_upload_ttl_seconds
         self._requests = Requests(self._session, ttl_s=settings.cassandra_idempotency_ttl_seconds)
         self._rng = rng or random.SystemRandom()
+        self._accounts = Accounts(self._session, self._rng)
 
     def save_upload(self, upload: Upload) -> None:
         """Write an upload. An upload that ended keeps its state."""
@@ -139,7 +142,26 @@ class CassandraReservations:
     def client(self, key_sha256: str) -> Client | None:
         """Who holds a key; revoked ones too."""
         row = self._session.row("read a client", _CLIENT, key_sha256)
-        return None if row is None else Client(**json.loads(row[0]))
+        return None if row is None else Client.read(json.loads(row[0]))
+
+    def clients(self) -> Sequence[Client]:
+        """Every API client, the oldest first."""
+        found = [
+            Client.read(json.loads(body)) for (body,) in self._session.rows("list keys", _CLIENTS)
+        ]
+        return sorted(found, key=lambda client: (client.created_ms, client.key_sha256))
+
+    def charge(self, tenant: str, what: str, amount: int, *, most: int | None) -> int | None:
+        """Count bytes on the tenant's account, once; None when there is no room for them."""
+        return self._accounts.charge(tenant, what, amount, most)
+
+    def refund(self, tenant: str, what: str) -> None:
+        """Take a charge back."""
+        self._accounts.refund(tenant, what)
+
+    def charged(self, tenant: str) -> int:
+        """The tenant's total."""
+        return self._accounts.total(tenant)
 
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless rows can be written and read now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -96,7 +97,12 @@ def _client(url: str | None) -> Iterator[Client]:
         base = url or BusSettings().public_base_url
         if not base.startswith(("http://", "https://")):
             fail(f"'{base}' is no address of a gateway; write http://host:port")
-        client = Client(base, client_id="melisma-cli", backoff=Backoff(give_up_after_s=_PATIENCE_S))
+        client = Client(
+            base,
+            client_id="melisma-cli",
+            api_key=os.environ.get("MELISMA_API_KEY", ""),
+            backoff=Backoff(give_up_after_s=_PATIENCE_S),
+        )
         try:
             with client:
                 yield client
