@@ -6,7 +6,7 @@ before the first one made. What that step and later ones made before is left beh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gateway.guard.clients import Caller
@@ -128,8 +128,15 @@ def roll_back(
                 Code.VERSION_NOT_PUBLISHED,
                 f"Version {number} of track '{track_id}' is a draft and has nothing to publish.",
             )
-        version = services.reservations.reserve_version(
-            caller.tenant, track_id, job_id, floor=track.highest
+        work = context(
+            services,
+            track,
+            base,
+            job_id=job_id,
+            version=services.reservations.reserve_version(
+                caller.tenant, track_id, job_id, floor=track.highest
+            ),
+            stage="publishing",
         )
         event = ReprocessRequested(work=work, reason="rollback", steps=("publish",))
         with services.admissions.job(caller):

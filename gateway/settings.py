@@ -89,6 +89,62 @@ class GatewaySettings(BusSettings):
     sse_heartbeat_seconds: float = Field(
         default=15.0, gt=0, description="Pause between comments that keep event streams open."
     )
+    access: Literal["off", "on", "open"] = Field(
+        default="off",
+        description="off: everybody, on the loopback address alone; on: API keys and tokens; open: "
+        "everybody on any address, because something in front of it guards it.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        description="Identity provider whose tokens are taken beside API keys, https://…; empty: "
+        "none.",
+    )
+    oidc_audience: str = Field(
+        default="", description="What the tokens have to be for (their aud); needed with an issuer."
+    )
+    oidc_jwks_url: str = Field(
+        default="",
+        description="Where the provider's keys are; empty: as its discovery document says.",
+    )
+    oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("RS256", "ES256"),
+        description="What tokens may be signed with, comma-separated; asymmetric only.",
+    )
+    oidc_leeway_seconds: float = Field(
+        default=60.0, ge=0, le=600, description="How far the provider's clock may be off, seconds."
+    )
+    oidc_keys_ttl_seconds: float = Field(
+        default=600.0, ge=1, description="How long the provider's keys are kept, in seconds."
+    )
+    oidc_tenant_claim: str = Field(
+        default="tenant", min_length=1, description="Claim that names the tenant."
+    )
+    oidc_role_claim: str = Field(
+        default="role", min_length=1, description="Claim that names user, operator or admin."
+    )
+    rate_limit_requests: int = Field(
+        default=600, ge=1, description="Requests of a tenant in a window, with ACCESS=on."
+    )
+    rate_limit_window_seconds: int = Field(
+        default=60, ge=1, description="Length of that window, in seconds."
+    )
+    quota_concurrent_jobs: int = Field(
+        default=0, ge=0, description="Jobs that a tenant may have open at once; 0: any number."
+    )
+    quota_song_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="Longest song of a tenant in seconds, where its file says its length (WAV, "
+        "AIFF, FLAC); 0: as long as stages take.",
+    )
+    quota_stored_bytes: int = Field(
+        default=0, ge=0, description="Bytes of uploads that a tenant may keep; 0: any number."
+    )
+    quotas: Mapping[str, Quota] = Field(
+        default_factory=dict,
+        description="Quotas of single tenants instead, as JSON: "
+        '{"studio": {"concurrent_jobs": 9, "song_seconds": 0, "stored_bytes": 0}}.',
+    )
     docs: bool = Field(default=True, description="Serve /docs and /openapi.json.")
 
     @field_validator("trusted_proxies", mode="before")
