@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,13 @@ STEPS = {
 }
 """What the API calls each karaoke stage."""
 
+PREVIOUS = "previous"
+"""The karaoke that is published when a job is asked for, as an artifact of the job: publishing
+tells what the new version changes of it."""
+
+BELOW_BAR = "quality_below_bar"
+"""The code of a job whose karaoke was held back; a person may publish it all the same."""
+
 MASTERING_STAGES = ("analysis", "decision", "rendering")
 """The mastering stages in the order they run.
 
@@ -32,16 +40,30 @@ by default. `Work.track_id` is then the id of the *master* (``mst_…``) that ve
 MASTERING_STEPS = {"analyze": "analysis", "decide": "decision", "render": "rendering"}
 """What the API calls each mastering stage."""
 
-EVERY_STAGE = (*STAGES, *MASTERING_STAGES)
+VIDEO_STAGES = ("video",)
+"""The stage of karaoke videos. A video is asked for by itself, for a published version."""
+
+VIDEO_STEPS = {"video": "video"}
+"""What the API calls it."""
+
+CLIP_STAGES = ("submission", "generation", "clip")
+"""The stages of generated songs in the order they run: a job carries what its channel wants in a
+`Generation` beside its `Work`, whose track_id is the id of the *clip* (``clp_…``)."""
+
+CLIP_STEPS = {"submit": "submission", "generate": "generation", "clip": "clip"}
+"""What the API calls each of them."""
+
+EVERY_STAGE = (*STAGES, *MASTERING_STAGES, *VIDEO_STAGES, *CLIP_STAGES)
 """All stages of the product."""
 
-EVERY_STEP = {**STEPS, **MASTERING_STEPS}
+EVERY_STEP = {**STEPS, **MASTERING_STEPS, **VIDEO_STEPS, **CLIP_STEPS}
 """Every API step with its stage."""
 
 
 def pipeline_of(stage: str) -> tuple[str, ...]:
     """The stages of the system that a stage belongs to; karaoke's for one that is unknown."""
-    return MASTERING_STAGES if stage in MASTERING_STAGES else STAGES
+    others = (MASTERING_STAGES, VIDEO_STAGES, CLIP_STAGES)
+    return next((stages for stages in others if stage in stages), STAGES)
 
 
 def find(work: Work, name: str) -> Artifact | None:
@@ -62,3 +84,18 @@ def of_song(name: str, song: int, songs: int) -> str:
     ``song`` counts from 1.
     """
     return name if songs == 1 else f"{name}.{song}"
+
+
+def callback_token_key(tenant: str, job_id: str) -> str:
+    """Where the store keeps a job's own part of the address that its provider calls back."""
+    return f"generation/{tenant}/{job_id}/callback.json"
+
+
+def token_owner_key(token: str) -> str:
+    """Where the store keeps whose a callback address is; the address itself is not in the name."""
+    return f"generation/tokens/{hashlib.sha256(token.encode()).hexdigest()}.json"
+
+
+def provider_task_key(account: str, task_id: str) -> str:
+    """Where the store keeps whose a provider's task is; its name may hold anything."""
+    return f"generation/tasks/{hashlib.sha256(f'{account} {task_id}'.encode()).hexdigest()}.json"

@@ -22,7 +22,9 @@ first, updated            event time                  display only; nothing is d
 Cells of a track: ``job/<id>`` (what each job reserved), ``end/<id>`` (open or how it ended),
 ``version/<n>/draft``, ``version/<n>/published`` (the lowest attempt wins: what is published stays),
 ``about`` (title, artist, language, length; the greatest version wins), ``first``, ``updated``.
-A master is a track without drafts; its own events are folded in `gateway.projection.mastering`.
+A master is a track without drafts; its own events are folded in `gateway.projection.mastering`,
+those of a track's videos in `gateway.projection.video`, those of generated songs in
+`gateway.projection.clips`.
 
 Within an attempt queued < running < failed < canceled < succeeded, so a publish that was committed
 when the cancel arrived wins, and a late life sign never revives a job. Only job-retried raises the
@@ -41,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.projection import mastering
+from gateway.projection import clips, mastering, video
 from gateway.projection.cells import Cell, Json, canonical, join, merge, order
 from gateway.projection.changes import (
     CANCELED,
@@ -171,7 +173,9 @@ def _published(envelope: Envelope, event: Published) -> tuple[Change, ...]:
     track = track_cells(envelope, work.job_id, work.attempt)
     track[f"end/{work.job_id}"] = state_cell(work.attempt, SUCCEEDED, "", "succeeded")
     track["about"] = about_cell(work, 1, envelope.id)
-    track[f"version/{work.version}/published"] = published_cell(envelope, work, event.score)
+    track[f"version/{work.version}/published"] = published_cell(
+        envelope, work, event.score, needs_review=event.needs_review, reasons=event.reasons
+    )
     return (job_change(work, cells), track_change(work, track))
 
 
@@ -305,4 +309,6 @@ _FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = 
     JobRetried: _retried,
     LyricsEdited: _edited,
     **mastering.FOLDERS,
+    **video.FOLDERS,
+    **clips.FOLDERS,
 }

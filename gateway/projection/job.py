@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gateway.projection.cells import Cell, Document, Json
-from schemas.events import Mastering, Work
+from gateway.projection.clip_state import ClipState, clip_state
+from schemas.events import Generation, Mastering, Video, Work
 from schemas.work import EVERY_STAGE, STAGES, pipeline_of
 
-JobKind = Literal["import", "reprocess", "rollback", "replay", "mastering", ""]
+JobKind = Literal["import", "reprocess", "rollback", "replay", "mastering", "video", "clip", ""]
 """What was asked for; empty while only later events of the job have been seen."""
 
 JobState = Literal["queued", "running", "failed", "canceled", "succeeded"]
@@ -27,6 +28,10 @@ SHARES: Mapping[str, int] = {
     "analysis": 15,
     "decision": 1,
     "rendering": 84,
+    "video": 1,
+    "submission": 1,
+    "generation": 79,
+    "clip": 20,
 }
 """Share of each stage in the overall progress of its system: their relative times. The targets are
 4 times real time for separation with the light backends and 8 times for alignment; 100 times for a
@@ -102,6 +107,12 @@ class Job:
     asset_id: str = ""
     mastering: Mastering | None = None
     """What was asked of a master; None for other jobs."""
+    video: Video | None = None
+    """What was asked of a video; None for other jobs."""
+    generation: Generation | None = None
+    """What a channel asked of the provider; None for other jobs."""
+    clip: ClipState | None = None
+    """Where the provider stands with it; None for other jobs."""
     figures: Mapping[str, float | None] = field(default_factory=dict)
     """What a finished master measures: lufs, truePeak, shortfalls."""
     callback_id: str = ""
@@ -151,7 +162,8 @@ def outline_of(document: Document) -> Job:
     attempt, state, why = status["attempt"], status["state"], status.get("why")
     created_ms = created_ms_of(document)
     plan = _plan(request, cells)
-    wanted = request.get("mastering")
+    wanted, shown = request.get("mastering"), request.get("video")
+    sung = request.get("generation")
     failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
     steps = _steps(cells, plan, attempt, created_ms)
     if why is not None:
@@ -170,6 +182,9 @@ def outline_of(document: Document) -> Job:
         lyrics_given=request.get("lyricsGiven", False),
         asset_id=request.get("assetId", ""),
         mastering=None if wanted is None else Mastering.from_wire(wanted),
+        video=None if shown is None else Video.from_wire(shown),
+        generation=None if sung is None else Generation.from_wire(sung),
+        clip=None if sung is None else clip_state(cells),
         figures=_value(cells, "figures", {}),
         callback_id=request.get("callbackId", ""),
         replay_id=request.get("replayId", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import secrets
 import time
@@ -13,6 +14,8 @@ from processors.generation.provider import HttpProvider
 from processors.generation.tickets import Tickets
 from processors.runtime import Task
 from topics.outbound.provider import ProviderSettings
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log each look
 
 
 @cache

@@ -9,7 +9,7 @@ from processors.generation import timing
 from processors.generation.desk import Desk, updated
 from processors.generation.fetching import NotFetched
 from processors.generation.keeping import keep
-from processors.generation.marks import Marks, digest
+from processors.generation.marks import Content, Marks, digest
 from processors.generation.provider import (
     Failing,
     Generating,
@@ -22,12 +22,14 @@ from schemas.events import Event, Generated, GenerationDue, GenerationHinted
 
 Moves = tuple[Event | Later, ...]
 
+_DONE = "done"
+
 
 def look(due: GenerationDue, desk: Desk) -> Moves:
     """Look at the task and say when to look next."""
     marks, me = desk.marks(due.work), f"look-{due.number}-{due.late_looks}"
-    if not _still_open(marks, me):
-        return ()
+    if (done := marks.read(_DONE)) is not None:
+        return _said(done, me)
     task_id = due.task_id or _known_task(marks)
     if not task_id:
         return _without_task(due, desk)
@@ -41,8 +43,8 @@ def hinted(hint: GenerationHinted, desk: Desk) -> Moves:
     """
     work, wanted, marks = hint.work, hint.generation, desk.marks(hint.work)
     me = f"hint-{hint.hint_id}"
-    if not _still_open(marks, me):
-        return ()
+    if (done := marks.read(_DONE)) is not None:
+        return _said(done, me)
     task_id = _known_task(marks)
     if not task_id:
         if not hint.task_id or not _was_sent(marks):
@@ -227,30 +229,23 @@ def _kept(
                 callback=callback,
             ),
         )
-    if not _mine(marks, me):
-        return ()  # a look and a callback at once: one of them says it
     now = desk.now_ms()
-    return (
-        Generated(
-            work=kept.work,
-            generation=wanted,
-            task_id=due.task_id,
-            songs=kept.songs,
-            late=timing.over(wanted.requested_ms, now),
-            seconds=max(now - wanted.requested_ms, 0) / 1000,
-        ),
+    event = Generated(
+        work=kept.work,
+        generation=wanted,
+        task_id=due.task_id,
+        songs=kept.songs,
+        late=timing.over(wanted.requested_ms, now),
+        seconds=max(now - wanted.requested_ms, 0) / 1000,
     )
+    return _said(marks.settle(_DONE, {"by": me, "event": event.to_wire()}), me)
 
 
-def _still_open(marks: Marks, me: str) -> bool:
-    """Whether nobody else has said that the songs are made."""
-    said = marks.read("done")
-    return said is None or said.get("by") == me
-
-
-def _mine(marks: Marks, me: str) -> bool:
-    """Whether this one may say so. Who died behind the mark finds its own name there again."""
-    return marks.settle("done", {"by": me}).get("by") == me
+def _said(done: Content, me: str) -> Moves:
+    """That the songs are made, if it is this one's to say: a look and a callback may find it at
+    once. Who died between the mark and the commit finds its own words there again.
+    """
+    return (Generated.from_wire(done["event"]),) if done["by"] == me else ()
 
 
 def _known_task(marks: Marks) -> str:

@@ -163,7 +163,7 @@ class World:
             raise self.failures[0]
 
     def _idle_s(self) -> float:
-        """Until something may be to do: soon while others work, else when the next record is due."""
+        """Until something may be to do: soon while others work, else until a record is due."""
         if self._busy():
             return 0.1
         due = [self.later[0][0]] if self.later else []

@@ -1,0 +1,1 @@
+"""Clips of generated songs, and what a channel wants done with the song besides."""
