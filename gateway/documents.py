@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.guard.problems import Code, Problem
+from schemas.documents.changes import Changes
 from schemas.documents.formats import READ, TimedLyrics, UnreadableLyrics, guess
 from schemas.documents.karaoke import KaraokeDocument
 from schemas.documents.lyrics import LyricsDocument, NothingSung, TooManyWords
@@ -70,6 +71,10 @@ class Documents:
             while len(self._karaoke) > _KEPT:
                 self._karaoke.popitem(last=False)
         return document
+
+    def changes(self, reference: Artifact) -> Changes:
+        """Read what a version changed. Raises `ArtifactError`."""
+        return Changes.from_json(self._artifacts.read(reference.uri))
 
     def pitch(self, reference: Artifact) -> Pitch:
         """Read the notes of a version's words. Raises `ArtifactError`."""

@@ -6,7 +6,7 @@ before the first one made. What that step and later ones made before is left beh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gateway.guard.clients import Caller
@@ -18,7 +18,7 @@ from gateway.projection.track import Track, Version
 from gateway.services import Services
 from gateway.tracks import find_track, unfinished
 from schemas.events import Artifact, ReprocessRequested, Work
-from schemas.work import STAGES, STEPS
+from schemas.work import BELOW_BAR, PREVIOUS, STAGES, STEPS, find
 
 MADE_BY: Mapping[str, str] = {
     "vocals": "separation",
@@ -26,9 +26,11 @@ MADE_BY: Mapping[str, str] = {
     "mix": "separation",
     "transcript": "transcription",
     "alignment": "alignment",
+    "evidence": "alignment",
     "checked": "quality",
     "pitch": "quality",
     "karaoke": "publishing",
+    "changes": "publishing",
 }
 """Which stage makes an artifact that is made anew when the stage runs again.
 
@@ -115,33 +117,73 @@ def reprocess(
 def roll_back(
     services: Services, caller: Caller, track_id: str, number: int, *, attempt: Attempt
 ) -> Work:
-    """Accept that version ``number`` is published once more, as a new version. Raises 404, 409."""
+    """Accept that version ``number`` is published once more, as a new version. Raises 404, 409.
+
+    A version that was held back below the quality bar is published all the same: a person says so.
+    """
     job_id = derive(attempt.seed, "job")
     with services.locks.holding(caller.tenant, track_id):
         track = find_track(services, caller, track_id)
         known = _accepted_before(services, caller, job_id, attempt)
         if known is not None:
             return known
-        base = find_version(track, number)
-        if base.state != "published":
+        held = _held_back(services, track, number)
+        base = find_version(track, number) if held is None else None
+        if base is not None and base.state != "published":
             raise Problem(
                 Code.VERSION_NOT_PUBLISHED,
                 f"Version {number} of track '{track_id}' is a draft and has nothing to publish.",
             )
-        work = context(
-            services,
-            track,
-            base,
-            job_id=job_id,
-            version=services.reservations.reserve_version(
-                caller.tenant, track_id, job_id, floor=track.highest
-            ),
-            stage="publishing",
+        version = services.reservations.reserve_version(
+            caller.tenant, track_id, job_id, floor=track.highest
         )
+        if base is not None:
+            work = context(
+                services, track, base, job_id=job_id, version=version, stage="publishing"
+            )
+        else:
+            assert held is not None
+            work = _all_the_same(track, held, job_id=job_id, version=version)
         event = ReprocessRequested(work=work, reason="rollback", steps=("publish",))
         with services.admissions.job(caller):
             services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
         return work
+
+
+def _held_back(services: Services, track: Track, number: int) -> Work | None:
+    """The work of the job whose version ``number`` was not good enough to be published."""
+    version = track.version(number)
+    if version is not None and version.state == "published":
+        return None
+    for job in reversed(track.jobs):
+        if job.version == number and job.error and job.error.code == BELOW_BAR:
+            found = services.store.job(track.tenant, job.job_id)
+            work = found.work if found is not None else None
+            if work is not None and find(work, "checked") is not None:
+                return work
+    return None
+
+
+def _all_the_same(track: Track, held: Work, *, job_id: str, version: int) -> Work:
+    """The rest of a job that was held back, as a job of its own."""
+    return replace(
+        held,
+        job_id=job_id,
+        version=version,
+        parent=held.version if track.version(held.version) else held.parent,
+        attempt=1,
+        from_stage="publishing",
+        artifacts=with_previous(held.artifacts, track.current),
+        replay_id="",
+        force=False,
+    )
+
+
+def with_previous(artifacts: Iterable[Artifact], current: Version | None) -> tuple[Artifact, ...]:
+    """The artifacts with the karaoke that is published now, so that publishing can compare."""
+    own = tuple(artifact for artifact in artifacts if artifact.name != PREVIOUS)
+    published = current.artifacts.get("karaoke") if current is not None else None
+    return own if published is None else (*own, replace(published, name=PREVIOUS))
 
 
 def find_version(track: Track, number: int) -> Version:
@@ -176,7 +218,7 @@ def context(
     artifacts = {
         name: artifact
         for name, artifact in material.artifacts.items()
-        if name != PARENT
+        if name not in (PARENT, PREVIOUS)
         and MADE_BY.get(name) not in ahead
         # a draft's words have no times yet: those of the published version are of other words
         and not (base is not material and MADE_BY.get(name) in ("alignment", "quality"))
@@ -204,7 +246,7 @@ def context(
         artist=track.artist,
         duration_ms=material.duration_ms,
         lyrics=None if again else lyrics or base.lyrics,
-        artifacts=tuple(artifacts.values()),
+        artifacts=with_previous(artifacts.values(), track.current),
         backends={
             name: backend for name, backend in material.backends.items() if name not in ahead
         },

@@ -243,6 +243,10 @@ def _report(sung: Sung) -> None:
         f"{placed} of {len(words)} words placed"
         + ("" if score is None else f", quality {round(100 * score)} of 100")
     )
+    if sung.karaoke.qc.needs_review:
+        _console.print("  [bold red]needs review[/]: below the quality bar", highlight=False)
+        for reason in sung.karaoke.qc.reasons:
+            _console.print(f"  [red]because[/] {reason}", highlight=False)
     for flag in sung.karaoke.qc.flags[:5]:
         _console.print(f"  [yellow]look at[/] {flag.message}", highlight=False)
     if len(sung.karaoke.qc.flags) > 5:

@@ -9,6 +9,7 @@ _UPLOAD = "upl_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _ASSET = "ast_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _TRACK = "trk_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _JOB = "job_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_VIDEO = "vid_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _AT = "2026-01-01T12:00:00.000Z"
 _PART = {
     "partNumber": 1,
@@ -56,6 +57,7 @@ _VERSION = {
     "language": "en",
     "lyricsOrigin": "given",
     "score": 0.93,
+    "needsReview": False,
     "backends": {"separation": "light", "alignment": "light"},
     "createdAt": _AT,
 }
@@ -243,6 +245,23 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "scoreBefore": 0.93,
         "scoreAfter": 0.94,
         "told": ["word w1 'Twinkle' starts -40 ms, ends +0 ms, was locked"],
+    },
+    "VideoRequest": {"resolution": "1080p", "backgroundColor": "#101a30", "vocals": "guide"},
+    "VideoAccepted": {"jobId": _VIDEO, "trackId": _TRACK, "version": 1, "videoId": _VIDEO},
+    "VideoReady": {
+        "videoId": _VIDEO,
+        "trackId": _TRACK,
+        "version": 1,
+        "url": f"https://api.example.com/v1/store/results/video/{_VIDEO}?expires=…&signature=…",
+        "expiresAt": _AT,
+        "mediaType": "video/mp4",
+        "sizeBytes": 18_900_000,
+        "sha256": "c" * 64,
+        "width": 1280,
+        "height": 720,
+        "fps": 30,
+        "vocals": "none",
+        "madeAt": _AT,
     },
     "DraftMade": {"trackId": _TRACK, "version": 2, "state": "draft"},
     "KaraokeDocument": _KARAOKE,

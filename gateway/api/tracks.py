@@ -82,6 +82,9 @@ class TrackReady(Wire):
     expires_at: str | None = Field(default=None, description="Until when the URLs work.")
     lyrics: KaraokeDocument
     qc: Quality
+    needs_review: bool = Field(
+        default=False, description="Below the quality bar; qc.reasons says why in words."
+    )
     backends: dict[str, str] = Field(
         default_factory=dict, description="Which backend did each step: light, full or given."
     )
@@ -108,6 +111,10 @@ class TrackView(Wire):
     duration_ms: int | None = None
     version: int | None = Field(default=None, description="The published version.")
     newest_version: int | None = Field(default=None, description="Drafts included.")
+    needs_review: bool | None = Field(
+        default=None, description="The published version is below the quality bar."
+    )
+    reasons: list[str] | None = Field(default=None, description="Why it is below the bar.")
     versions: list[VersionView] = Field(default_factory=list)
     job: JobView | None = Field(default=None, description="The job in work, or the last one.")
 
@@ -271,6 +278,7 @@ def _ready(services: Services, caller: Caller, track_id: str) -> Response:
         "vocalsUrl": vocals.url,
         "lyrics": document.model_dump(mode="json"),
         "qc": document.qc.model_dump(mode="json"),
+        "needsReview": document.qc.needs_review,
         "backends": {name: backend.name for name, backend in version.backends.items()},
     }
     if minus.expires_at is not None:
@@ -298,6 +306,8 @@ def _view(services: Services, track: Track) -> TrackView:
         duration_ms=track.duration_ms or None,
         version=track.current.number if track.current else None,
         newest_version=track.newest.number if track.newest else None,
+        needs_review=track.current.needs_review if track.current else None,
+        reasons=list(track.current.reasons) or None if track.current else None,
         versions=[version_view(version) for version in track.versions],
         job=job_view(job, services.clock_ms()) if job else None,
     )

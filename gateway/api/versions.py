@@ -20,6 +20,7 @@ from gateway.projection.reservations import Answer
 from gateway.projection.track import Version
 from gateway.reprocessing import find_version, reprocess, roll_back
 from gateway.tracks import find_track
+from schemas.documents.changes import Changes
 from schemas.documents.difference import (
     ChangedLine,
     ChangedWord,
@@ -44,6 +45,10 @@ class VersionView(Wire):
     language: str | None = None
     lyrics_origin: str | None = Field(default=None, description="given, transcribed or edited.")
     score: float | None = None
+    needs_review: bool | None = Field(
+        default=None, description="Below the quality bar, and no person has published it as it is."
+    )
+    reasons: list[str] | None = Field(default=None, description="Why it is below the bar.")
     backends: dict[str, str] | None = None
     created_at: str | None = None
 
@@ -53,6 +58,9 @@ class VersionDetail(VersionView):
 
     track_id: str
     lyrics: dict[str, Any] | None = None
+    changes: Changes | None = Field(
+        default=None, description="What it changed against the version published before it."
+    )
 
 
 class VersionList(Wire):
@@ -158,6 +166,9 @@ def look(
     elif version.lyrics is not None:
         words = services.documents.lyrics(version.lyrics).model_dump(mode="json")
     body = version_view(version).wire() | {"trackId": track_id, "lyrics": words}
+    report = version.artifacts.get("changes")
+    if report is not None:
+        body["changes"] = services.documents.changes(report).model_dump(mode="json")
     return JSONResponse(body, headers={"ETag": etag(number), "Cache-Control": "private, no-cache"})
 
 
@@ -221,7 +232,11 @@ def publish(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
-    """Publishes this version's content once more, as a new version."""
+    """Publishes this version's content once more, as a new version.
+
+    Also one that needs review or was held back below the quality bar: publishing it is a person's
+    word that it is good enough.
+    """
 
     def work(attempt: Attempt) -> Answer:
         made = roll_back(services, caller, track_id, number, attempt=attempt)
@@ -281,6 +296,8 @@ def version_view(version: Version) -> VersionView:
         language=version.language or None,
         lyrics_origin=version.lyrics_origin or None,
         score=version.score,
+        needs_review=version.needs_review if version.state == "published" else None,
+        reasons=list(version.reasons) or None,
         backends={name: made.name for name, made in version.backends.items()} or None,
         created_at=instant(version.published_ms or version.edited_ms),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.projection.cells import Cell, Document, Json, Key, order
@@ -73,12 +73,21 @@ def track_change(of: Any, cells: Mapping[str, Cell]) -> Change:
     return Document(Key("track", of.tenant, of.track_id), cells)
 
 
-def published_cell(envelope: Envelope, work: Work, score: float) -> Cell:
+def published_cell(
+    envelope: Envelope,
+    work: Work,
+    score: float,
+    *,
+    needs_review: bool = False,
+    reasons: Sequence[str] = (),
+) -> Cell:
     """A version as it was made. The lowest attempt wins: what is published stays."""
+    doubts = {"needsReview": needs_review, "reasons": list(reasons)} if reasons else {}
     return Cell(
         -order(work.attempt),
         envelope.id,
-        {
+        doubts
+        | {
             "jobId": work.job_id,
             "parent": work.parent,
             "language": work.language,

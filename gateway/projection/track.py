@@ -32,6 +32,10 @@ class Version:
     """By name: karaoke, minus, vocals, mix, … Empty for a draft."""
     score: float | None = None
     """Quality from 0 to 1; None for a draft."""
+    needs_review: bool = False
+    """Below the quality bar, and nobody has looked at it yet."""
+    reasons: Sequence[str] = ()
+    """Why it is below the bar, in sentences."""
     backends: Mapping[str, Backend] = field(default_factory=dict)
     """By stage. Empty for a draft."""
     duration_ms: int = 0
@@ -113,6 +117,10 @@ def track_of(document: Document) -> Track:
     jobs = _jobs(cells)
     asked = {job_id: cell.value for name, cell in cells.items() if (job_id := _named(name, "job/"))}
     drafts, published = _numbered(cells, "draft"), _numbered(cells, "published")
+    # Before any version exists the lyrics are what the import said of them.
+    requested: LyricsOrigin = next(
+        (asked[job.job_id]["lyrics"] for job in jobs if job.job_id in asked), ""
+    )
     versions: dict[int, Version] = {}
     for number in sorted(drafts.keys() | published.keys()):
         draft, made = drafts.get(number), published.get(number)
@@ -121,14 +129,10 @@ def track_of(document: Document) -> Track:
             version = _made(version, made)
         origin = asked.get(version.job_id, {}).get("lyrics", "kept")
         if origin == "kept":
-            origin = "edited" if draft else _inherited(version, versions)
+            origin = "edited" if draft else _inherited(version, versions, requested)
         versions[number] = replace(version, lyrics_origin=origin)
     about = cells["about"].value if "about" in cells else {}
     newest = versions[max(versions)] if versions else None
-    # Before any version exists the lyrics are what the import said of them.
-    requested: LyricsOrigin = next(
-        (asked[job.job_id]["lyrics"] for job in jobs if job.job_id in asked), ""
-    )
     return Track(
         tenant=document.key.tenant,
         track_id=document.key.id,
@@ -200,18 +204,24 @@ def _made(version: Version, made: Json) -> Version:
         lyrics=_artifact(made["lyrics"]) or version.lyrics,
         artifacts={artifact.name: artifact for artifact in artifacts},
         score=made["score"],
+        needs_review=made.get("needsReview", False),
+        reasons=tuple(made.get("reasons", ())),
         backends={stage: Backend.from_wire(wire) for stage, wire in made["backends"].items()},
         duration_ms=made["durationMs"],
         published_ms=made["atMs"],
     )
 
 
-def _inherited(version: Version, older: Mapping[int, Version]) -> LyricsOrigin:
-    """Where kept lyrics come from: the parent, or the version before where none is named."""
+def _inherited(
+    version: Version, older: Mapping[int, Version], requested: LyricsOrigin
+) -> LyricsOrigin:
+    """Where kept lyrics come from: the parent, or the version before where none is named, or what
+    the import said where there is none (the first version was held back, then published).
+    """
     from_version = older.get(version.parent) if version.parent else None
     if from_version is None and older:
         from_version = older[max(older)]
-    return from_version.lyrics_origin if from_version else ""
+    return from_version.lyrics_origin if from_version else requested
 
 
 def _artifact(wire: Json) -> Artifact | None:

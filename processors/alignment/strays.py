@@ -15,7 +15,8 @@ import numpy as np
 
 from processors.alignment.aligner import Heard
 from processors.audio.activity import Activity, Span
-from processors.quality.evidence import Thresholds, TimedLine, TimedWord, uncovered
+from processors.quality.evidence import TimedLine, TimedWord, uncovered
+from processors.quality.thresholds import Thresholds
 from schemas.documents.karaoke import Flag, Karaoke, Line
 
 _AS_WELL_NATS = 1.0

@@ -1,12 +1,13 @@
 """What the sound says about an alignment: flags in words, and a score.
 
 The aligner's own confidence is a poor witness (r = 0.36 with the true error). Better ones need the
-stem: words that start in silence, singing without words, lines sung at an impossible pace.
+stem: words that start in silence, singing without words, lines sung at an impossible pace, lines
+that sound more like another text. What is true of the whole song is told in `verdict`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,8 @@ import numpy as np
 
 from processors.audio.activity import HOP_MS, Activity, Span, detect
 from processors.audio.samples import Audio
+from processors.quality.thresholds import Thresholds
+from schemas.documents.evidence import Evidence, LineEvidence
 
 Code = Literal[
     "word_unplaced",
@@ -21,6 +24,7 @@ Code = Literal[
     "word_in_silence",
     "word_duration",
     "line_confidence",
+    "line_differs",
     "line_pace",
     "singing_without_words",
     "no_singing",
@@ -71,38 +75,10 @@ class QualityReport:
     flags: tuple[Flag, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Where an observation becomes a finding."""
-
-    onset_ms: int = 120
-    """Stretch after a word's start that is looked at: an unvoiced consonant before its vowel."""
-    onset_sung: float = 0.2
-    """Share of it that must be sung; below, the word starts in silence."""
-    shortest_ms: int = 40
-    """A placed word shorter than this is squeezed: the shortest sung syllables last 60 ms."""
-    longest_ratio: float = 8.0
-    """A word longer than this many times the song's median time per letter … """
-    longest_ms: int = 4000
-    """… and than this: held notes are long, but rarely in the middle of a line."""
-    line_confidence: float = 0.35
-    """Mean confidence of a line below which it is worth a look; right lines have 0.6 to 0.95."""
-    words_per_s: float = 8.0
-    """Nobody sings faster than this over a whole line (the fastest rap on record: 6.5)."""
-    paced_words: int = 4
-    """Lines with fewer words have no pace."""
-    uncovered_ms: int = 4000
-    """Singing this long without a word is a missing line (a breath of la-la is shorter)."""
-    uncovered_db: float = 3.0
-    """… if it has at least half the power of the words. In 30 lightly separated songs the residue
-    of the band in breaks was 3.0 to 7.7 dB below the words, single lines at most 2.9 dB."""
-    bridge_ms: int = 400
-    """Pauses up to this are part of one run of singing."""
-
-
 _WEIGHT: dict[Code, float] = {
     "word_unplaced": 1.0,
     "word_in_silence": 0.7,
+    "line_differs": 0.7,
     "line_pace": 0.7,
     "line_confidence": 0.5,
     "word_interpolated": 0.3,
@@ -115,16 +91,22 @@ def assess(
     lines: Sequence[TimedLine], vocals: Audio, thresholds: Thresholds | None = None
 ) -> QualityReport:
     """Judge placed words by the vocal stem (true or separated) they were placed on."""
-    limits = thresholds or Thresholds()
-    activity = detect(vocals)
+    return weigh(lines, detect(vocals), thresholds or Thresholds(), None)
+
+
+def weigh(
+    lines: Sequence[TimedLine], activity: Activity, limits: Thresholds, heard: Evidence | None
+) -> QualityReport:
+    """`assess` where the activity is known, and maybe how each line sounds."""
     if not activity.active.any():
         message = "No singing was found in the vocals; the song may be an instrumental."
         return QualityReport(0.0, (Flag("no_singing", None, None, None, None, message),))
     typical = _ms_per_letter(lines)
+    sounds = {} if heard is None else {line.line_id: line for line in heard.lines}
     flags: list[Flag] = []
     lost = 0.0
     for line in lines:
-        found = _of_line(line, activity, typical, limits)
+        found = _of_line(line, activity, typical, limits, sounds)
         flags += [_flag(line, code, words) for code, words in found]
         worst: dict[str, float] = {}
         for code, words in found:
@@ -179,7 +161,11 @@ Found = list[tuple[Code, list[TimedWord]]]
 
 
 def _of_line(
-    line: TimedLine, activity: Activity, ms_per_letter: float, limits: Thresholds
+    line: TimedLine,
+    activity: Activity,
+    ms_per_letter: float,
+    limits: Thresholds,
+    sounds: Mapping[str, LineEvidence],
 ) -> Found:
     placed = [w for w in line.words if w.start_ms is not None and w.end_ms is not None]
     machine = [w for w in placed if w.src != "manual"]
@@ -191,6 +177,8 @@ def _of_line(
     ]
     if machine and float(np.mean([w.confidence for w in machine])) < limits.line_confidence:
         found.append(("line_confidence", machine))
+    if line.id in sounds and sounds[line.id].margin <= limits.line_margin:
+        found.append(("line_differs", machine))
     if len(placed) >= limits.paced_words:
         first, last = placed[0].start_ms, placed[-1].end_ms
         assert first is not None
@@ -263,6 +251,8 @@ def _message(code: Code, line: TimedLine, words: list[TimedWord]) -> str:
             return f"{who} {lasts} unusually long or short."
         case "line_confidence":
             return "The line doesn't fit well to what is sung here; listen to it once."
+        case "line_differs":
+            return "Other words fit better to what is sung here; compare the line with the song."
         case "line_pace":
             return "The line is faster than anyone sings; it may be squeezed into a wrong place."
         case _:

@@ -10,13 +10,14 @@ from pathlib import Path
 from processors.audio.decoding import decode
 from processors.audio.samples import Audio
 from processors.karaoke import read_document, required
-from processors.quality import evidence
+from processors.quality import evidence, verdict
 from processors.quality.notes import METHOD, SungNote, notes
-from processors.runtime import Made, MadeFile, Sla, Task, stage
-from schemas.documents.karaoke import Flag, Karaoke, Quality
+from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
+from schemas.documents.evidence import Evidence
+from schemas.documents.karaoke import Karaoke, Quality
 from schemas.documents.pitch import Pitch, WordNote
-from schemas.events import Aligned, Backend, Checked, ReprocessRequested
-from schemas.work import extend
+from schemas.events import Aligned, Backend, Checked, ReprocessRequested, Work
+from schemas.work import extend, find
 
 
 def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
@@ -26,25 +27,32 @@ def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
 
 @stage(
     name="quality",
-    revision=2,  # 2: the words' notes
+    revision=3,  # 2: the words' notes; 3: the whole song's flags
     consumes=(Aligned, ReprocessRequested),
     produces=(Checked,),
     accepts=is_my_turn,
     sla=Sla(base_s=30, per_second=0.5),
 )
 def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
-    """Judge the alignment of the job by its vocals."""
-    work = event.work
+    """Judge the alignment of the job by its vocals, and the minus by what is left of them."""
+    work, settings = event.work, task.settings
     aligned = task.fetch(required(work, "alignment"))
     vocals = task.fetch(required(work, "vocals"))
+    minus, told = _spare(work, task, "minus"), _spare(work, task, "evidence")
     task.sized(work.duration_ms / 1000)
 
     def check(folder: Path) -> Made:
         content = read_document(Karaoke, aligned.path)
-        audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
-        judged = content.model_copy(
-            update={"qc": judge(content, evidence.assess(_timed(content), audio))}
+        audio = decode(vocals.path, max_seconds=settings.max_song_seconds)
+        backing = decode(minus.path, max_seconds=settings.max_song_seconds) if minus else None
+        found = verdict.judge(
+            timed(content),
+            verdict.Recording(audio, backing, content.language),
+            read_document(Evidence, told.path) if told else None,
+            settings.quality_thresholds,
+            settings.quality_bar,
         )
+        judged = content.model_copy(update={"qc": behind(content.qc, found)})
         path = folder / "checked.json"
         path.write_bytes(judged.to_json())
         sung = folder / "pitch.json"
@@ -58,9 +66,12 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
         )
 
     result = task.result(
-        inputs=[aligned.sha256, vocals.sha256],
-        backend=Backend(name="evidence", model="1", device="cpu"),
-        parameters={},
+        inputs=[aligned.sha256, vocals.sha256, *(one.sha256 for one in (minus, told) if one)],
+        backend=Backend(name="evidence", model="2", device="cpu"),
+        parameters={
+            "bar": settings.quality_bar,
+            "thresholds": settings.quality_thresholds.model_dump(mode="json"),
+        },
         make=check,
     )
     return Checked(
@@ -72,22 +83,23 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
     )
 
 
-def judge(content: Karaoke, report: evidence.QualityReport) -> Quality:
-    """The report as the document tells it, behind the reasons that alignment itself gave."""
-    given = {(flag.code, flag.line_id, flag.word_id) for flag in content.qc.flags}
-    found = (
-        Flag(
-            code=flag.code,
-            message=flag.message,
-            line_id=flag.line_id,
-            word_id=flag.word_id,
-            start_ms=flag.start_ms,
-            end_ms=flag.end_ms,
-        )
-        for flag in report.flags
-    )
-    new = (flag for flag in found if (flag.code, flag.line_id, flag.word_id) not in given)
-    return Quality(score=round(report.score, 3), flags=(*content.qc.flags, *new))
+def _spare(work: Work, task: Task, name: str) -> Fetched | None:
+    """An artifact that the judgement can do without."""
+    artifact = find(work, name)
+    if artifact is None:
+        return None
+    try:
+        return task.fetch(artifact)
+    except Reject as reason:
+        task.log.warning("something to judge by is away", artifact=name, reason=reason.message)
+        return None
+
+
+def behind(given: Quality, found: Quality) -> Quality:
+    """The judgement, behind the reasons that alignment itself gave."""
+    known = {(flag.code, flag.line_id, flag.word_id) for flag in given.flags}
+    new = (flag for flag in found.flags if (flag.code, flag.line_id, flag.word_id) not in known)
+    return found.model_copy(update={"flags": (*given.flags, *new)})
 
 
 def pitch_of(content: Karaoke, audio: Audio) -> Pitch:
@@ -108,7 +120,8 @@ def _written(note: SungNote) -> WordNote:
     )
 
 
-def _timed(content: Karaoke) -> list[evidence.TimedLine]:
+def timed(content: Karaoke) -> list[evidence.TimedLine]:
+    """The content as it is judged."""
     return [
         evidence.TimedLine(
             line.id,

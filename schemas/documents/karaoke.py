@@ -92,15 +92,39 @@ class Source(Document):
     alignment: Made | None = None
 
 
+Severity = Literal["info", "warning", "error"]
+"""``error``: the version is not fit to be sung before somebody has looked at it."""
+
+
 class Flag(Document):
     """Something that a person should look at, in words and in place."""
 
     code: str
     message: str
+    severity: Severity = "warning"
     line_id: str | None = None
     word_id: str | None = None
     start_ms: Milliseconds | None = None
     end_ms: Milliseconds | None = None
+
+
+class Measures(Document):
+    """What was measured of the whole song; null where it could not be."""
+
+    coverage: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="Share of the sung energy that words cover."
+    )
+    lyrics_margin: float | None = Field(
+        default=None,
+        description="By how much lines sound more like their words than like other texts, in nats"
+        " a frame: 0 where any text would do.",
+    )
+    late_ms: int | None = Field(
+        default=None, description="By how much all words seem late; early is negative."
+    )
+    bleed_db: float | None = Field(
+        default=None, description="The voice left in the minus against the voice taken out, dB."
+    )
 
 
 class Quality(Document):
@@ -108,6 +132,14 @@ class Quality(Document):
 
     score: float | None = Field(default=None, ge=0.0, le=1.0)
     flags: tuple[Flag, ...] = ()
+    measures: Measures | None = None
+    needs_review: bool = Field(
+        default=False, description="Below the bar: a person should look before anyone sings it."
+    )
+    reviewed: bool = Field(default=False, description="A person published it as it is.")
+    reasons: tuple[str, ...] = Field(
+        default=(), description="Why it is below the bar, in sentences; empty when it is not."
+    )
 
 
 class Karaoke(Document):

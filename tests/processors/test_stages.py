@@ -114,6 +114,7 @@ def test_a_song_goes_through_every_stage(tmp_path: Path) -> None:
         "mix",
         "heard",
         "alignment",
+        "evidence",
         "checked",
         "pitch",
         "karaoke",

@@ -14,7 +14,7 @@ from typing import Literal
 from gateway import mastering
 from gateway.identifiers import derive
 from gateway.projection.track import Track, Version
-from gateway.reprocessing import MADE_BY, NEEDS
+from gateway.reprocessing import MADE_BY, NEEDS, with_previous
 from schemas.events import (
     EVENTS,
     Artifact,
@@ -238,7 +238,7 @@ def _work(
         from_stage=order.stage,
         language=(current.language if current is not None else "") or source.work.language,
         lyrics=lyrics,
-        artifacts=_kept(source.work, order.stage),
+        artifacts=with_previous(_kept(source.work, order.stage), current),
         backends={name: made for name, made in backends.items() if name not in ahead},
         callback_id=source.work.callback_id if order.webhooks else "",
         replay_id=order.replay_id,

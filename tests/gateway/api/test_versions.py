@@ -92,6 +92,7 @@ class TestEdit:
             "minus",
             "mix",
             "parent",
+            "previous",
         }
         assert work.lyrics == draft_of(house).lyrics
         house.publish(job)
@@ -224,7 +225,7 @@ class TestReprocess:
         assert reprocess(house, track, step).status_code == 202
         work = newest(house)
         assert work.from_stage == stage
-        assert {artifact.name for artifact in work.artifacts} == carried
+        assert {artifact.name for artifact in work.artifacts} == carried | {"previous"}
         assert work.lyrics is not None
         assert ("separation" in work.backends) == (stage != "separation")
 

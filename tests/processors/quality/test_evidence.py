@@ -11,11 +11,11 @@ from processors.audio.samples import Audio
 from processors.quality.evidence import (
     Flag,
     QualityReport,
-    Thresholds,
     TimedLine,
     TimedWord,
     assess,
 )
+from processors.quality.thresholds import Thresholds
 
 RATE = 8000
 
