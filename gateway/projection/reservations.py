@@ -190,6 +190,18 @@ class Reservations(Protocol):
     def charged(self, tenant: str) -> int:
         """The tenant's total."""
 
+    def save_channel(self, tenant: str, channel_id: str, body: Json) -> None:
+        """Write the settings of a channel of generated songs; the last one written stays."""
+
+    def channel(self, tenant: str, channel_id: str) -> Json | None:
+        """The settings of a channel."""
+
+    def channels(self, tenant: str) -> Sequence[tuple[str, Json]]:
+        """Every channel of a tenant with its settings, by id."""
+
+    def remove_channel(self, tenant: str, channel_id: str) -> bool:
+        """Forget a channel; False when there is none."""
+
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless rows can be read and written now."""
 

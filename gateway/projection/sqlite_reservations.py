@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from gateway.projection.cells import canonical
+from gateway.projection.cells import Json, canonical
 from gateway.projection.reservations import (
     LAPSE_MS,
     Answer,
@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS idempotency (
     begun_ms INTEGER NOT NULL, answer TEXT, PRIMARY KEY (tenant, key)
 );
 CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (begun_ms);
+CREATE TABLE IF NOT EXISTS channels (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant, id)
+);
 CREATE TABLE IF NOT EXISTS clients (key_sha256 TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS charges (
     tenant TEXT NOT NULL, what TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (tenant, what)
@@ -248,6 +251,39 @@ class SqliteReservations:
         """The tenant's total."""
         with self._file.read() as db:
             return _charged(db, tenant)
+
+    def save_channel(self, tenant: str, channel_id: str, body: Json) -> None:
+        """Write the settings of a channel; the last one written stays."""
+        with self._file.write() as db:
+            db.execute(
+                "INSERT INTO channels VALUES (?, ?, ?)"
+                " ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body",
+                (tenant, channel_id, canonical(body)),
+            )
+
+    def channel(self, tenant: str, channel_id: str) -> Json | None:
+        """The settings of a channel."""
+        with self._file.read() as db:
+            row = db.execute(
+                "SELECT body FROM channels WHERE tenant = ? AND id = ?", (tenant, channel_id)
+            ).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def channels(self, tenant: str) -> Sequence[tuple[str, Json]]:
+        """Every channel of a tenant, by id."""
+        with self._file.read() as db:
+            rows = db.execute(
+                "SELECT id, body FROM channels WHERE tenant = ? ORDER BY id", (tenant,)
+            ).fetchall()
+        return [(row[0], json.loads(row[1])) for row in rows]
+
+    def remove_channel(self, tenant: str, channel_id: str) -> bool:
+        """Forget a channel; False when there is none."""
+        with self._file.write() as db:
+            gone = db.execute(
+                "DELETE FROM channels WHERE tenant = ? AND id = ?", (tenant, channel_id)
+            )
+            return gone.rowcount > 0
 
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless the file works."""

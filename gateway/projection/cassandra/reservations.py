@@ -18,7 +18,7 @@ from gateway.projection.cassandra.idempotency import Requests
 from gateway.projection.cassandra.session import CassandraSession
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.cassandra.versions import next_version
-from gateway.projection.cells import canonical
+from gateway.projection.cells import Json, canonical
 from gateway.projection.reservations import Answer, Asset, Client, Reserved, Upload
 from schemas.events import Artifact
 
@@ -38,6 +38,11 @@ _NEW_CLIENT = "INSERT INTO clients (key_sha256, body) VALUES (?, ?) IF NOT EXIST
 # Conditional although it asks nothing: two gateways whose clocks disagree would otherwise keep a
 # revoked client by its later timestamp.
 _PUT_CLIENT = "UPDATE clients SET body = ? WHERE key_sha256 = ? IF EXISTS"
+_NEW_CHANNEL = "INSERT INTO channels (tenant, id, body) VALUES (?, ?, ?) IF NOT EXISTS"
+_PUT_CHANNEL = "UPDATE channels SET body = ? WHERE tenant = ? AND id = ? IF EXISTS"
+_CHANNEL = "SELECT body FROM channels WHERE tenant = ? AND id = ?"
+_CHANNELS = "SELECT id, body FROM channels WHERE tenant = ?"
+_NO_CHANNEL = "DELETE FROM channels WHERE tenant = ? AND id = ? IF EXISTS"
 _CLIENT = "SELECT body FROM clients WHERE key_sha256 = ?"
 _CLIENTS = "SELECT body FROM clients"
 
@@ -162,6 +167,30 @@ class CassandraReservations:
     def charged(self, tenant: str) -> int:
         """The tenant's total."""
         return self._accounts.total(tenant)
+
+    def save_channel(self, tenant: str, channel_id: str, body: Json) -> None:
+        """Write the settings of a channel; the last one written stays."""
+        text = canonical(body)
+        new = self._session.bind(_NEW_CHANNEL, tenant, channel_id, text)
+        while not self._session.decide("save a channel", new):
+            put = self._session.bind(_PUT_CHANNEL, text, tenant, channel_id)
+            if self._session.decide("save a channel", put):
+                return
+
+    def channel(self, tenant: str, channel_id: str) -> Json | None:
+        """The settings of a channel."""
+        row = self._session.row("read a channel", _CHANNEL, tenant, channel_id)
+        return None if row is None else json.loads(row[0])
+
+    def channels(self, tenant: str) -> Sequence[tuple[str, Json]]:
+        """Every channel of a tenant, by id."""
+        rows = self._session.rows("list channels", _CHANNELS, tenant)
+        return [(row[0], json.loads(row[1])) for row in rows]
+
+    def remove_channel(self, tenant: str, channel_id: str) -> bool:
+        """Forget a channel; False when there is none."""
+        statement = self._session.bind(_NO_CHANNEL, tenant, channel_id)
+        return self._session.decide("remove a channel", statement)
 
     def check(self) -> None:
         """Raise `gateway.projection.store.StoreError` unless rows can be written and read now."""

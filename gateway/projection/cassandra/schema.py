@@ -15,6 +15,7 @@ assets            tenant, id                     an asset
 versions          tenant, track                  a holder's number; the last one is static
 idempotency       tenant, key                    a request and its answer; TTL
 clients           digest of the API key          who holds it
+channels          tenant                         settings of a channel of generated songs
 charges           tenant                         bytes that an upload holds; their total is static
 meta              name                           the schema's number, its lock, the health check
 ================  =============================  =================================================
@@ -36,7 +37,7 @@ from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.store import StoreError
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of the tables."""
 
 TIMEOUT_S = 60.0  # changes of the schema and truncations wait for every node
@@ -101,6 +102,9 @@ CREATE TABLE IF NOT EXISTS idempotency (
 """,
     "CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (begun_ms) USING 'sai'",
     "CREATE TABLE IF NOT EXISTS clients (key_sha256 text PRIMARY KEY, body text)",
+    """
+CREATE TABLE IF NOT EXISTS channels (tenant text, id text, body text, PRIMARY KEY (tenant, id))
+""",
     """
 CREATE TABLE IF NOT EXISTS charges (
     tenant text, total bigint STATIC, what text, amount bigint, PRIMARY KEY (tenant, what)

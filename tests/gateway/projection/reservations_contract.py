@@ -72,6 +72,21 @@ class ReservationsContract:
         rows.save_upload(replace(UPLOAD, expires_ms=NOW + 5000))
         assert rows.upload("studio", "upl_1") == replace(UPLOAD, expires_ms=NOW + 5000)
 
+    def test_keeps_channels(self, rows: Reservations) -> None:
+        rows.save_channel("studio", "b", {"prompt": "первая"})
+        rows.save_channel("studio", "a", {"prompt": "вторая"})
+        rows.save_channel("studio", "b", {"prompt": "третья"})
+        assert rows.channel("studio", "b") == {"prompt": "третья"}
+        assert rows.channel("other", "b") is None
+        assert rows.channels("studio") == [
+            ("a", {"prompt": "вторая"}),
+            ("b", {"prompt": "третья"}),
+        ]
+        assert rows.channels("other") == []
+        assert rows.remove_channel("studio", "b")
+        assert not rows.remove_channel("studio", "b")
+        assert rows.channel("studio", "b") is None
+
     def test_an_upload_ends_once(self, rows: Reservations) -> None:
         rows.save_upload(UPLOAD)
         assert rows.end_upload("studio", "upl_1", "completed") == "completed"
