@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio bench bench-mastering lint format up api worker schemas clean
+.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio bench bench-mastering eval lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as rat
 
 bench-mastering: $(VENV)/.dev ## Hold 200 masters to their promises, and one beside matchering (MATCHERING=its venv)
 	$(BIN)/python -m tests.bench.bench_mastering $(if $(MATCHERING),--matchering $(MATCHERING))
+
+eval: $(VENV)/.dev ## How good the karaoke is, song by song, against its targets (DATASET=folder of real songs)
+	$(BIN)/python -m tests.eval $(if $(DATASET),--dataset "$(DATASET)")
 
 lint: $(VENV)/.dev ## Check format, style and types
 	$(BIN)/ruff format --check

@@ -243,6 +243,14 @@ class Client:
         """Links to minus, vocals and mix."""
         return self._get(f"/v1/tracks/{track_id}/assets")
 
+    def video(self, track_id: str, **wanted: Any) -> Json:
+        """Ask for a video, in the words of the API: ``{jobId, trackId, version, videoId}``."""
+        return self._post(f"/v1/tracks/{track_id}/video", wanted)
+
+    def video_ready(self, track_id: str, video_id: str) -> Json:
+        """A rendered video with its url. Raises `Refused` (425) before it is."""
+        return self._get(f"/v1/tracks/{track_id}/video/{video_id}")
+
     # -- jobs ----------------------------------------------------------------------------------
 
     def jobs(self, **query: str | int) -> Json:
@@ -348,6 +356,11 @@ class Client:
         return Backoff(0.1, 1.5, 2.0).pauses(self._jitter)
 
 
+def _identified(client_id: str, api_key: str) -> dict[str, str]:
+    headers = {"X-Client-Id": client_id}
+    return headers | {"Authorization": f"Bearer {api_key}"} if api_key else headers
+
+
 def _json(answer: httpx.Response) -> Json:
     body = answer.json()
     assert isinstance(body, dict)
@@ -356,11 +369,6 @@ def _json(answer: httpx.Response) -> Json:
 
 def _sha256(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-def _identified(client_id: str, api_key: str) -> dict[str, str]:
-    headers = {"X-Client-Id": client_id}
-    return headers | {"Authorization": f"Bearer {api_key}"} if api_key else headers
-
-
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     file.seek(0)

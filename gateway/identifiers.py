@@ -5,10 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
-Kind = Literal["upload", "asset", "track", "job", "callback", "master", "mastering"]
+Kind = Literal["upload", "asset", "track", "job", "callback", "master", "mastering", "video"]
 
 MASTER = "mst"
 """What the ids of masters begin with; the rest of the product keeps them as tracks."""
+
+VIDEO = "vid"
+"""What the ids of jobs that make a video begin with: they make no version of their track."""
 
 _PREFIX: dict[Kind, str] = {
     "upload": "upl",
@@ -18,6 +21,7 @@ _PREFIX: dict[Kind, str] = {
     "callback": "cbk",
     "master": MASTER,
     "mastering": "mas",  # a job that makes a version of a master
+    "video": VIDEO,
 }
 _NAMESPACE = uuid.UUID("8d1f0c52-0a6e-5b3b-9c1e-6d656c69736d")
 

@@ -12,6 +12,7 @@ from gateway.guard.idempotency import Attempt
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
 from gateway.services import Services
+from gateway.uploading import COVER
 from schemas.events import ImportRequested, Work
 
 
@@ -35,6 +36,8 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
     asset = services.reservations.asset(caller.tenant, wanted.asset_id)
     if asset is None:
         raise Problem(Code.ASSET_NOT_FOUND, f"There is no asset '{wanted.asset_id[:64]}'.")
+    if asset.purpose == COVER:
+        raise Problem(Code.UPLOAD_NOT_AUDIO, f"'{asset.filename}' was uploaded as a cover.")
     settings = services.settings
     callback_id = ""
     if wanted.callback_url:

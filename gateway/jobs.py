@@ -11,7 +11,14 @@ from gateway.guard.problems import Code, Problem
 from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
-from schemas.events import JobCanceled, JobRetried, MasteringRequested, ReprocessRequested, Work
+from schemas.events import (
+    JobCanceled,
+    JobRetried,
+    MasteringRequested,
+    ReprocessRequested,
+    VideoRequested,
+    Work,
+)
 
 
 def find_job(services: Services, caller: Caller, job_id: str) -> Job:
@@ -65,7 +72,8 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
                 f"Job '{job.job_id}' is {job.state}.",
                 extra={"state": job.state},
             )
-        _check_version_free(track, job)
+        if job.video is None:
+            _check_version_free(track, job)
         from_stage = job.error.stage if job.error and job.error.stage else job.stage
         number = job.attempt + 1
         work = replace(job.work, attempt=number, from_stage=from_stage)
@@ -79,8 +87,9 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
             ),
             _once_more(job, work),
         )
-        with services.locks.claiming(
-            caller.tenant, track_id, work_on(track, job.version), attempt.seed
+        with (
+            services.admissions.job(caller),
+            services.locks.claiming(caller.tenant, track_id, _claim(track, job), attempt.seed),
         ):
             services.publisher.accept(events, cause=attempt.seed, traceparent=caller.traceparent)
         return find_job(services, caller, job_id)
@@ -88,8 +97,17 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
     return services.locks.change(caller.tenant, track_id, accept)
 
 
-def _once_more(job: Job, work: Work) -> MasteringRequested | ReprocessRequested:
+def _claim(track: Track | None, job: Job) -> str:
+    """What only one request may do: a video takes no version, so others' work is no rival."""
+    if job.video is None:
+        return work_on(track, job.version)
+    return f"video {job.job_id} after {job.attempt}"
+
+
+def _once_more(job: Job, work: Work) -> MasteringRequested | ReprocessRequested | VideoRequested:
     """What wakes the stage that a retry starts from, in the words of the job's system."""
+    if job.video is not None:
+        return VideoRequested(work=work, video=job.video, reason="retry")
     if job.mastering is None:
         return ReprocessRequested(work=work, reason="retry")
     return MasteringRequested(work=work, mastering=job.mastering, reason="retry")
@@ -123,8 +141,9 @@ def _check_version_free(track: Track | None, job: Job) -> None:
 
 
 def _ended(job: Job) -> Problem:
+    done = f"version {job.version} was published" if job.video is None else "the video was made"
     how = {
-        "succeeded": f"version {job.version} was published before the cancel arrived",
+        "succeeded": f"{done} before the cancel arrived",
         "canceled": "it was canceled already",
     }.get(job.state, "it has failed")
     return Problem(

@@ -21,15 +21,23 @@ from gateway.settings import MIB
 from gateway.sound_length import stated_seconds
 from schemas.events import Artifact, UploadCompleted
 from topics.artifacts.protocol import ArtifactMissing, Part, SignedUrl, Stored, UploadInvalid
-from topics.sniffing import HEAD_BYTES, sniff
+from topics.sniffing import HEAD_BYTES, sniff, sniff_picture
 
 MAX_PARTS = 10_000
 """S3's limit of parts an upload."""
+
+_PICTURE = re.compile(r"image/(png|jpeg|webp)|application/octet-stream")
+
+MAX_COVER_BYTES = 20 * MIB
+"""A photograph of 50 megapixels has about as many."""
 
 _AUDIO = re.compile(r"audio/[a-z0-9][a-z0-9.+-]*|application/octet-stream|application/ogg")
 
 _MASTERABLE = re.compile(r"audio/(x-|vnd\.)?(wav|wave|aiff|flac)")
 """Media types of WAV, AIFF and FLAC by the names that browsers have for them."""
+
+COVER = "cover"
+"""The purpose of a picture that videos are shown over."""
 
 MASTERED_FORMATS = ("wav", "rf64", "aiff", "aifc", "flac")
 """Containers that a master is made from: a lossy file has lost what mastering works on."""
@@ -50,11 +58,13 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
     """Open an upload. Called again with the same seed, it finds the upload of the first call."""
     settings = services.settings
     content_type = promise.content_type.partition(";")[0].strip().lower()
-    if not _AUDIO.fullmatch(content_type):
+    cover = promise.purpose == COVER
+    if not (_PICTURE if cover else _AUDIO).fullmatch(content_type):
+        kind = "an image type" if cover else "an audio type"
         raise Problem(
-            Code.UPLOAD_TYPE_REFUSED,
-            f"contentType '{content_type[:100]}' of '{promise.filename}' is not an audio type.",
-            errors=[{"pointer": "#/contentType", "message": "not an audio type"}],
+            Code.UPLOAD_COVER_REFUSED if cover else Code.UPLOAD_TYPE_REFUSED,
+            f"contentType '{content_type[:100]}' of '{promise.filename}' is not {kind}.",
+            errors=[{"pointer": "#/contentType", "message": f"not {kind}"}],
         )
     mastering = promise.purpose == "mastering"
     if mastering and not _MASTERABLE.fullmatch(content_type):
@@ -65,6 +75,7 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
             errors=[{"pointer": "#/contentType", "message": "audio/wav, audio/aiff or audio/flac"}],
         )
     most = settings.mastering_max_bytes if mastering else settings.max_upload_bytes
+    most = min(most, MAX_COVER_BYTES) if cover else most
     if promise.size_bytes > most:
         raise Problem(
             Code.UPLOAD_TOO_LARGE,
@@ -75,6 +86,7 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
     known = services.reservations.upload(caller.tenant, upload_id)
     if known is not None:
         return known
+    _charge(services, caller, upload_id, promise.size_bytes)
     now = services.clock_ms()
     key = f"uploads/{caller.tenant}/{upload_id}"
     upload = Upload(
@@ -86,7 +98,6 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
         content_type=content_type,
         size_bytes=promise.size_bytes,
         part_size_bytes=part_size(promise.size_bytes, settings.part_size),
-    _charge(services, caller, upload_id, promise.size_bytes)
         sha256=promise.sha256,
         purpose=promise.purpose,
         asset_id=derive(seed, "asset"),
@@ -191,6 +202,19 @@ def complete(
             ),
         )
     head = services.artifacts.read(stored.uri, limit=HEAD_BYTES)
+    if upload.purpose == COVER:
+        picture = sniff_picture(head)
+        if picture is None:
+            raise _refuse(
+                services,
+                upload,
+                Problem(
+                    Code.UPLOAD_COVER_REFUSED,
+                    f"'{upload.filename}' is neither PNG, JPEG nor WebP; the object was removed.",
+                ),
+            )
+        _announce(services, caller, upload, stored, picture.name, picture.media_type)
+        return upload.asset_id
     found = sniff(head)
     if found is None:
         raise _refuse(
@@ -236,6 +260,7 @@ def abort(services: Services, upload: Upload) -> None:
     if state == "completed":
         raise _ended(upload)
     services.artifacts.abort_upload(upload.key, upload.store_upload)
+    services.reservations.refund(upload.tenant, upload.upload_id)
 
 
 def sweep(services: Services) -> int:
@@ -259,7 +284,6 @@ def _check_numbers(upload: Upload, parts: Sequence[tuple[int, str]]) -> None:
         )
 
 
-    services.reservations.refund(upload.tenant, upload.upload_id)
 def _announce(
     services: Services, caller: Caller, upload: Upload, stored: Stored, format_: str, media: str
 ) -> None:
@@ -306,28 +330,6 @@ def _refuse(services: Services, upload: Upload, problem: Problem) -> Problem:
     return problem
 
 
-def _refusal(services: Services, upload: Upload) -> Problem | None:
-    kept = services.reservations.reserve(
-        upload.tenant, _refusal_key(upload), "", {}, services.clock_ms()
-    )
-    if isinstance(kept, Answer):
-        return Problem(Code[kept.body["code"]], kept.body["detail"])
-    return None
-
-
-def _refusal_key(upload: Upload) -> str:
-    return f"refused:{upload.upload_id}"
-
-
-def _ended(upload: Upload) -> Problem:
-    ended = "completed" if upload.state == "completed" else "aborted, refused or left too long"
-    extra = {"assetId": upload.asset_id} if upload.state == "completed" else {}
-    return Problem(Code.UPLOAD_ENDED, f"Upload '{upload.upload_id}' was {ended}.", extra=extra)
-
-
-def _some(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:10])
-    return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown
 def _let_go(services: Services, upload: Upload) -> None:
     """End an upload that nothing will come of."""
     state = services.reservations.end_upload(upload.tenant, upload.upload_id, "aborted")
@@ -359,3 +361,25 @@ def _too_long(
     return song_too_long(services.settings, caller, upload.filename, seconds)
 
 
+def _refusal(services: Services, upload: Upload) -> Problem | None:
+    kept = services.reservations.reserve(
+        upload.tenant, _refusal_key(upload), "", {}, services.clock_ms()
+    )
+    if isinstance(kept, Answer):
+        return Problem(Code[kept.body["code"]], kept.body["detail"])
+    return None
+
+
+def _refusal_key(upload: Upload) -> str:
+    return f"refused:{upload.upload_id}"
+
+
+def _ended(upload: Upload) -> Problem:
+    ended = "completed" if upload.state == "completed" else "aborted, refused or left too long"
+    extra = {"assetId": upload.asset_id} if upload.state == "completed" else {}
+    return Problem(Code.UPLOAD_ENDED, f"Upload '{upload.upload_id}' was {ended}.", extra=extra)
+
+
+def _some(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:10])
+    return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown

@@ -61,12 +61,22 @@ def sing(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out"),
     title: Annotated[str, typer.Option("--title", help="Song title.")] = "",
     artist: Annotated[str, typer.Option("--artist", help="Performer.")] = "",
+    video: Annotated[bool, typer.Option("--video", help="Write video.mp4 as well (720p).")] = False,
     data: Data = None,
 ) -> None:
     """Turn one song into karaoke.json, song.lrc, minus.flac, vocals.flac and player.html."""
     from tools.sing import sing_song
 
-    sing_song(song, lyrics, language=language, out=out, title=title, artist=artist, data=data)
+    sing_song(
+        song,
+        lyrics,
+        language=language,
+        out=out,
+        title=title,
+        artist=artist,
+        video=video,
+        data=data,
+    )
 
 
 @app.command()

@@ -41,6 +41,7 @@ _DOING = {
     "align": "placing the words",
     "qc": "checking against the sound",
     "publish": "publishing",
+    "video": "rendering the video",
 }
 
 
@@ -65,6 +66,7 @@ def sing_song(
     out: Path,
     title: str = "",
     artist: str = "",
+    video: bool = False,
     data: Path | None = None,
 ) -> Sung:
     """Make the karaoke of ``song`` in ``out`` and say how it went. Leaves with status 1 when the
@@ -83,6 +85,8 @@ def sing_song(
                 error = job.get("error") or {}
                 raise _Unsung(error.get("message") or f"the job was {job['state']}")
             karaoke = _save(client, bars, job, out, title=title or song.stem, artist=artist)
+            if video:
+                _save_video(client, bars, job["trackId"], out)
     except (Refused, _Unsung) as refused:  # said here, behind the bars, which would paint over it
         fail(f"{song.name}: {refused}")
     except (OSError, LogError, ArtifactError, StoreError) as error:
@@ -213,6 +217,22 @@ def _save(
     _write(out / "player.html", page.encode())
     bars.advance(saving)
     return karaoke
+
+
+def _save_video(client: Client, bars: Progress, track_id: str, out: Path) -> None:
+    """Have the published version rendered and fetch the film."""
+    row = bars.add_task("video", total=1.0, note=_DOING["video"])
+    asked = client.video(track_id)
+    job = client.wait_for_job(
+        asked["jobId"],
+        timeout_s=TIMEOUT_S,
+        progress=lambda seen: bars.update(row, completed=seen["progress"]),
+    )
+    if job["state"] != "succeeded":
+        error = job.get("error") or {}
+        raise _Unsung(error.get("message") or f"the video was {job['state']}")
+    client.download(client.video_ready(track_id, asked["videoId"])["url"], out / "video.mp4")
+    bars.update(row, completed=1.0, note="")
 
 
 def _as_mp3(flac: Path) -> bytes:

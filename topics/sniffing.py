@@ -10,7 +10,7 @@ HEAD_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class SoundFormat:
-    """A container that can hold sound: our name for it and its media type (IANA)."""
+    """A container of sound, or a kind of picture: our name for it and its media type (IANA)."""
 
     name: str
     media_type: str
@@ -32,6 +32,10 @@ CAF = SoundFormat("caf", "audio/x-caf")
 WMA = SoundFormat("wma", "audio/x-ms-wma")
 
 FORMATS = (WAV, RF64, AIFF, AIFC, FLAC, MP3, AAC, OGG, M4A, MP4, WEBM, MATROSKA, CAF, WMA)
+
+PNG = SoundFormat("png", "image/png")
+JPEG = SoundFormat("jpeg", "image/jpeg")
+WEBP = SoundFormat("webp", "image/webp")
 
 _ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
@@ -72,6 +76,15 @@ def sniff(head: bytes) -> SoundFormat | None:
     if _is_adts(head):
         return AAC
     return MP3 if _is_mpeg_audio(head, 0) else None
+
+
+def sniff_picture(head: bytes) -> SoundFormat | None:
+    """The format of a picture that begins with ``head``; None for anything but PNG, JPEG, WebP."""
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return PNG
+    if head[:3] == b"\xff\xd8\xff":
+        return JPEG
+    return WEBP if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
 
 
 def id3_bytes(head: bytes) -> int:

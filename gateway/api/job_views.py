@@ -25,7 +25,7 @@ class StepView(Wire):
     """One step of a job."""
 
     step: str = Field(
-        description="separate, transcribe, align, qc or publish; analyze, decide or render."
+        description="separate, transcribe, align, qc or publish; analyze, decide or render; video."
     )
     state: Literal["waiting", "running", "retrying", "failed", "canceled", "succeeded"]
     progress: float = Field(description="Share of the step done, 0 to 1.")
@@ -48,7 +48,7 @@ class JobView(Wire):
 
     job_id: str
     track_id: str
-    kind: Literal["import", "reprocess", "rollback", "replay", "mastering"] | None = None
+    kind: Literal["import", "reprocess", "rollback", "replay", "mastering", "video"] | None = None
     version: int | None = Field(default=None, description="The track version it publishes.")
     state: Literal["queued", "running", "failed", "canceled", "succeeded"]
     step: str | None = Field(default=None, description="The step it stands at.")

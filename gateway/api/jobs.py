@@ -77,7 +77,9 @@ def listing(
     services: ServicesDep,
     caller: CallerDep,
     state: Literal["queued", "running", "failed", "canceled", "succeeded"] | None = None,
-    step: Literal["separate", "transcribe", "align", "qc", "publish", "analyze", "decide", "render"]
+    step: Literal[
+        "separate", "transcribe", "align", "qc", "publish", "analyze", "decide", "render", "video"
+    ]
     | None = None,
     since: datetime | None = None,
     cursor: Annotated[str | None, Query(max_length=500)] = None,

@@ -17,6 +17,7 @@ _SUFFIX = {
     "audio/ogg": ".ogg",
     "audio/mp4": ".m4a",
     "audio/aiff": ".aiff",
+    "video/mp4": ".mp4",
     "application/json": ".json",
     "text/plain": ".txt",
 }

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from gateway.api import lyrics, versions
+from gateway.api import lyrics, versions, video
 from gateway.api.dependencies import ServicesDep, Wire, accepted_job, once
 from gateway.api.given import LYRICS_FORMAT, LYRICS_TIMES, LyricsFormat, LyricsTimes, given
 from gateway.api.job_views import JobView, job_snapshot, job_view
@@ -119,11 +119,10 @@ class TrackView(Wire):
     job: JobView | None = Field(default=None, description="The job in work, or the last one.")
 
 
-# TODO(issue 5): POST /tracks/{track_id}/video, a stage of its own: to_ass over a background with
-# the minus, by the FFmpeg that is bundled (its libass renders these files in test_players.py).
 router = APIRouter(tags=["tracks"])
 router.include_router(lyrics.router)
 router.include_router(versions.router)
+router.include_router(video.router)
 
 
 @router.post(
@@ -133,6 +132,7 @@ router.include_router(versions.router)
     summary="Make a karaoke track",
     responses=documented(
         Code.ASSET_NOT_FOUND,
+        Code.UPLOAD_NOT_AUDIO,
         Code.LYRICS_WITHOUT_WORDS,
         Code.LYRICS_TOO_LONG,
         Code.LYRICS_UNREADABLE,

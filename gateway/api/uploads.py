@@ -50,9 +50,10 @@ class UploadRequest(Wire):
         pattern=_SHA256,
         description="Digest of the whole file in hex. The first stage that reads it checks it.",
     )
-    purpose: Literal["karaoke", "mastering"] = Field(
+    purpose: Literal["karaoke", "mastering", "cover"] = Field(
         default="karaoke",
-        description="mastering takes WAV, AIFF and FLAC only, up to limits of its own.",
+        description="mastering takes WAV, AIFF and FLAC only, up to limits of its own; cover takes"
+        " a picture (PNG, JPEG or WebP) for the background of videos.",
     )
 
     @field_validator("filename")
@@ -149,6 +150,7 @@ router = APIRouter(tags=["uploads"])
     responses=documented(
         Code.UPLOAD_TOO_LARGE,
         Code.UPLOAD_TYPE_REFUSED,
+        Code.UPLOAD_COVER_REFUSED,
         Code.UPLOAD_NOT_FOR_MASTERING,
         Code.IDEMPOTENCY_KEY_REUSED,
         Code.IDEMPOTENCY_IN_FLIGHT,

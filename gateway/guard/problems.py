@@ -135,6 +135,11 @@ class Code(Enum):
         "The object is not audio",
         "Upload WAV, AIFF, FLAC, MP3, M4A, AAC, OGG or Opus.",
     )
+    UPLOAD_COVER_REFUSED = (
+        422,
+        "The picture is not one that is taken",
+        "Upload a PNG, JPEG or WebP picture with purpose cover and its image/… contentType.",
+    )
     UPLOAD_NOT_FOR_MASTERING = (
         422,
         "The file is not one that is mastered",
@@ -233,6 +238,22 @@ class Code(Enum):
         429,
         "Too many of this client's masters are in work",
         "Wait as long as Retry-After says, or cancel one of them.",
+    )
+    # videos
+    VIDEO_NOT_FOUND = (
+        404,
+        "There is no such video",
+        "Ask for one with POST …/video and use the videoId that it returns.",
+    )
+    VIDEO_NOT_READY = (
+        425,
+        "The video is not rendered yet",
+        "Ask again after Retry-After seconds, then ever less often, or open the job's events.",
+    )
+    VIDEO_FAILED = (
+        409,
+        "The video could not be made",
+        "Read why in detail; retry the job or ask for another video.",
     )
     # the product
     INTERNAL = (

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from gateway.identifiers import VIDEO
 from gateway.projection.cells import Cell, Document, Json
 from gateway.projection.job import Failure, JobKind
-from schemas.events import Artifact, Backend
+from schemas.events import Artifact, Backend, Video
 
 LyricsOrigin = Literal["given", "transcribed", "edited", ""]
 
@@ -60,6 +61,22 @@ class TrackJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackVideo:
+    """A video of the track. Its id is that of the job that renders it."""
+
+    video_id: str
+    version: int = 0
+    """The published version that it shows; 0 while its request has not been seen."""
+    wanted: Video | None = None
+    state: Literal["open", "failed", "canceled", "succeeded"] = "open"
+    error: Failure | None = None
+    artifact: Artifact | None = None
+    """The MP4, once it is made."""
+    created_ms: int = 0
+    made_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """A track with all its versions and jobs, oldest first."""
 
@@ -74,6 +91,8 @@ class Track:
     """Where the newest version's lyrics come from."""
     versions: Sequence[Version] = ()
     jobs: Sequence[TrackJob] = ()
+    """Those that make versions."""
+    videos: Sequence[TrackVideo] = ()
     created_ms: int = 0
     updated_ms: int = 0
 
@@ -143,6 +162,7 @@ def track_of(document: Document) -> Track:
         lyrics_origin=newest.lyrics_origin if newest else requested,
         versions=tuple(versions.values()),
         jobs=jobs,
+        videos=_videos(cells),
         created_ms=cells["first"].value if "first" in cells else 0,
         updated_ms=cells["updated"].value if "updated" in cells else 0,
     )
@@ -162,7 +182,7 @@ def _jobs(cells: Mapping[str, Cell]) -> tuple[TrackJob, ...]:
     jobs = []
     for name, cell in cells.items():
         job_id = _named(name, "end/")
-        if not job_id:
+        if not job_id or _is_video(job_id):
             continue
         asked = cells[f"job/{job_id}"].value if f"job/{job_id}" in cells else {}
         why = cell.value.get("why")
@@ -180,6 +200,37 @@ def _jobs(cells: Mapping[str, Cell]) -> tuple[TrackJob, ...]:
         )
     # Oldest first. Versions are given out in order, so they tell the order better than clocks do.
     return tuple(sorted(jobs, key=lambda job: (job.version, job.created_ms, job.job_id)))
+
+
+def _is_video(job_id: str) -> bool:
+    return job_id.startswith(f"{VIDEO}_")
+
+
+def _videos(cells: Mapping[str, Cell]) -> tuple[TrackVideo, ...]:
+    """Oldest first."""
+    videos = []
+    for name, cell in cells.items():
+        video_id = _named(name, "end/")
+        if not _is_video(video_id):
+            continue
+        asked, made = (
+            cells[f"video/{video_id}/{part}"].value if f"video/{video_id}/{part}" in cells else {}
+            for part in ("asked", "made")
+        )
+        why = cell.value.get("why")
+        videos.append(
+            TrackVideo(
+                video_id=video_id,
+                version=asked.get("version", 0),
+                wanted=Video.from_wire(asked["video"]) if asked else None,
+                state=cell.value["state"],
+                error=Failure(why["code"], why["message"], why["stage"]) if why else None,
+                artifact=_artifact(made.get("artifact")),
+                created_ms=asked.get("createdMs", 0),
+                made_ms=made.get("atMs"),
+            )
+        )
+    return tuple(sorted(videos, key=lambda video: (video.created_ms, video.video_id)))
 
 
 def _draft(number: int, draft: Json) -> Version:

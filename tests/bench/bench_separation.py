@@ -50,10 +50,11 @@ def _separate(mix: Audio) -> tuple[Samples, float, float]:
     started = time.process_time()
     vocals = LightSeparator().separate(mix, _ignore).vocals.samples
     speed = mix.seconds / (time.process_time() - started)
-    return vocals, speed, _peak_mb()
+    return vocals, speed, peak_mb()
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """The most memory that this process has had resident, in MB."""
     # not ru_maxrss: that one survives exec, so a child would report its parent's peak
     status = Path("/proc/self/status").read_text("ascii")
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]

@@ -8,7 +8,8 @@ hundredths of a second; durations are differences of rounded times, so that erro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from schemas.documents.formats.cues import About, Cue, cues, label, right_to_left, several_singers
 from schemas.documents.karaoke import Karaoke
@@ -32,6 +33,11 @@ _SMALLEST = 34
 _ROWS = (138, 60)  # px from the edge: first the row that is read first
 _SUNG = ("&H0030C8FF", "&H00FFB45A", "&H0078E678", "&H00C88CFF")  # amber, blue, green, pink (BGR)
 _UNSUNG = "&H00FFFFFF"
+
+_CAPTION = "Style: Caption,{font},48,&H00FFFFFF,&H00FFFFFF,&H00101010,&H80000000," + (
+    "1,0,0,0,100,100,0,0,1,3,1,5,40,40,40,1"
+)
+_FADE_MS = 250  # of a caption, in and out: quick enough for a count of seconds
 
 _STYLE = (
     "Style: {name},{font},{size},{sung},{unsung},&H00101010,&H80000000,"
@@ -57,8 +63,22 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 
 
-def to_ass(karaoke: Karaoke, about: About) -> str:
-    """The song as ASS."""
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Text in the middle of the picture beside the lyrics: a title, a count.
+
+    ``size`` and ``y`` (of its middle, from the top) are px of a picture `HEIGHT` px high.
+    """
+
+    start_ms: int
+    end_ms: int
+    text: str
+    size: int
+    y: int
+
+
+def to_ass(karaoke: Karaoke, about: About, *, captions: Sequence[Caption] = ()) -> str:
+    """The song as ASS, with ``captions`` over it."""
     found = cues(karaoke)
     singers = several_singers(found) or [singer.id for singer in karaoke.singers[:1]]
     styles = {singer: f"Singer{number}" for number, singer in enumerate(singers, start=1)}
@@ -80,7 +100,9 @@ def to_ass(karaoke: Karaoke, about: About) -> str:
             for number, style in enumerate(styles.values())
         ),
     )
-    events: list[tuple[int, str]] = []
+    if captions:
+        head = head.replace("\n\n[Events]", "\n" + _CAPTION.format(font=_FONT) + "\n\n[Events]")
+    events = [(caption.start_ms // 10, _captioned(caption)) for caption in captions]
     for place in (0, 1):  # bottom and top of the picture
         own = [cue for cue in found if singers.index(cue.singer) % 2 == place]
         for cue, row, begin, stop in _rows(own, top=place == 1):
@@ -95,6 +117,13 @@ def to_ass(karaoke: Karaoke, about: About) -> str:
             )
     events.sort(key=lambda pair: pair[0])
     return head + "".join(f"{text}\n" for _, text in events)
+
+
+def _captioned(caption: Caption) -> str:
+    size = min(caption.size, WIDTH * 3 // 2 // max(1, len(caption.text)))  # so that it fits a row
+    look = f"{{\\pos({WIDTH // 2},{caption.y})\\fs{size}\\fad({_FADE_MS},{_FADE_MS})}}"
+    begin, stop = _stamp(caption.start_ms // 10), _stamp(-(-caption.end_ms // 10))
+    return f"Dialogue: 1,{begin},{stop},Caption,,0,0,0,,{look}{_escaped(label(caption.text))}"
 
 
 def _rows(found: list[Cue], *, top: bool) -> Iterator[tuple[Cue, int, int, int]]:
