@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from processors.gpu import Device, total_mib
 from processors.runtime import Retry
-from processors.settings import Choice
+from processors.settings import Choice, StageSettings
 from topics import logs
 
 Loaded = TypeVar("Loaded")
@@ -28,7 +30,7 @@ def choose(
     stage: str, choice: Choice, light: Callable[[], Loaded], full: Callable[[], Loaded]
 ) -> Loaded:
     """The backend itself, loaded. Raises `ModelUnavailable` where ``full`` was insisted on."""
-    if choice == "light" or (choice == "auto" and find_spec("torch") is None):
+    if not may_be_full(choice):
         return light()
     try:
         return full()
@@ -37,6 +39,11 @@ def choose(
             raise
         _log.warning("the light backend steps in", stage=stage, reason=str(error))
         return light()
+
+
+def may_be_full(choice: Choice) -> bool:
+    """Whether a model is going to be tried at all."""
+    return choice == "full" or (choice == "auto" and find_spec("torch") is not None)
 
 
 @contextmanager
@@ -57,13 +64,28 @@ def loading(load: Callable[[], Loaded]) -> Iterator[Callable[[], Loaded]]:
         yield loaded
 
 
-def device(use_gpu: bool, threads: int) -> Literal["cpu", "cuda"]:
-    """Where torch is to compute in this process; on the CPU with ``threads``, 0 for every core.
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """What the settings say about where models compute; the same for every model of a process."""
 
-    Children are started with one thread for everything else that computes (`runtime.slots`); a
-    model is what such a child exists for, and it would be several times slower.
-    """
-    import torch
+    use_gpu: bool
+    threads: int
+    gpu_limit_mib: int | None
 
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
-    return "cuda" if use_gpu and torch.cuda.is_available() else "cpu"
+    @classmethod
+    def of(cls, settings: StageSettings) -> Computing:
+        """As the settings have it."""
+        return cls(settings.use_gpu, settings.model_threads, settings.gpu_memory_limit)
+
+    def device(self) -> Device:
+        """Where torch is to compute in this process; on the CPU with ``threads``, 0: every core.
+
+        Children are started with one thread for everything else that computes (`runtime.slots`); a
+        model is what such a child exists for, and it would be several times slower.
+        """
+        import torch
+
+        torch.set_num_threads(self.threads or len(os.sched_getaffinity(0)))
+        if self.use_gpu and torch.cuda.is_available():
+            return Device("cuda", total_mib(self.gpu_limit_mib))
+        return Device("cpu")

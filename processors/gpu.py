@@ -14,11 +14,11 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from processors.settings import StageSettings
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 _SHARE = 0.8
-"""Of a GPU's memory, where the settings don't say it: the rest is for what each process holds beside
-its tensors (CUDA's context takes 300 to 600 MiB of it) and for whoever else uses the GPU."""
+"""Of a GPU's memory, where the settings don't say it: the rest is for what each process holds
+beside its tensors (CUDA's context, 300 to 600 MiB) and for whoever else uses the GPU."""
 _LOOK_S = 0.1  # between two looks for free memory; the work that is waited for takes seconds
 
 _FLOCK = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, pid
@@ -123,6 +123,23 @@ def capped(mib: int) -> None:
 
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, mib * MIB / total))
+
+
+@contextmanager
+def released(device: str, modules: Sequence[Any]) -> Iterator[None]:
+    """Give a GPU's memory back behind the ``with`` block: these torch modules return to the CPU.
+
+    An idle stage holds none of what others reserve.
+    """
+    try:
+        yield
+    finally:
+        if device != "cpu":
+            import torch
+
+            for module in modules:
+                module.to("cpu")
+            torch.cuda.empty_cache()
 
 
 def _taken(fd: int, start: int, length: int) -> bool:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from processors.quality.thresholds import Policy, Thresholds
 from topics.process import process_name
 from topics.settings import BusSettings
 
@@ -54,6 +53,11 @@ class StageSettings(BaseSettings):
         description="Window of the full separation, when its memory has to be smaller than the "
         "model's own window needs.",
     )
+    separation_memory_limit: PositiveInt | None = Field(
+        default=None,
+        description="MiB that a process of the full separation may take on the CPU for a song of "
+        "ten minutes; its window is shortened to fit. Empty: the model's own window.",
+    )
     transcription_backend: Choice = Field(
         default="auto",
         description="light knows English and no weights; full is a NeMo model; auto is full where "
@@ -84,25 +88,6 @@ class StageSettings(BaseSettings):
         description="Threads that a full backend computes with on the CPU; 0 for every core.",
     )
 
-    quality_policy: Policy = Field(
-        default="review",
-        description="What becomes of a karaoke below the bar: review publishes it marked "
-        "needsReview; block fails the job with the reasons, and the track keeps its earlier "
-        "version; publish publishes it unmarked, flags and score included.",
-    )
-    quality_bar: float = Field(
-        default=0.6,
-        ge=0.0,
-        le=1.0,
-        description="Score below which a karaoke is not good enough, 0 to 1. Flags of severity "
-        "error count whatever the score.",
-    )
-    quality_thresholds: Thresholds = Field(
-        default_factory=Thresholds,
-        description="Where an observation becomes a flag, as JSON over the defaults, which "
-        'processors/quality/thresholds.py explains: {"uncovered_ms": 3000, "bleed_db": -15}.',
-    )
-
     mastering_rules: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
         description="Rule files, comma-separated, beside the product's own; a rule or preset of "
@@ -116,12 +101,6 @@ class StageSettings(BaseSettings):
     explainer_model: str = Field(default="", description="Name of the model to ask there.")
     explainer_api_key: SecretStr = Field(
         default=SecretStr(""), description="Key for it; empty where it needs none."
-    )
-
-    video_fonts: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(Path("/usr/local/share/fonts"), Path("/usr/share/fonts")),
-        description="Folders of fonts, comma-separated, for what DejaVu Sans (bundled) cannot "
-        "write in a video: Chinese, Japanese, Korean, Thai, Devanagari, ….",
     )
 
     slots: dict[str, PositiveInt] = Field(
@@ -161,9 +140,9 @@ class StageSettings(BaseSettings):
         description="Name of this process, unique among the workers of a stage.",
     )
 
-    @field_validator("mastering_rules", "video_fonts", mode="before")
+    @field_validator("mastering_rules", mode="before")
     @classmethod
-    def _paths(cls, value: object) -> object:
+    def _rule_files(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(Path(item.strip()) for item in value.split(",") if item.strip())
         return value

@@ -22,12 +22,17 @@ from processors.audio.activity import detect
 from processors.audio.phrases import phrases
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
-from processors.weights import digest
+from processors.gpu import Device, released
+from processors.weights import digest, weight_mib
 
 Progress = Callable[[float], None]
 
 _SHORTEST_S = 0.1  # less is no frame of the model
 _TRIAL_S = 10.24  # 1,024 frames of 10 ms: every subsampling up to 16 is told by it
+_PHRASE_MIB = 100
+"""What a phrase of 10 s, the longest, takes beside the weights on the CPU: 98 in the encoder of a
+Conformer of 115 million parameters (torch 2.15)."""
+_ON_GPU = 2.0  # times that: the workspaces of cuDNN and cuBLAS, and what the allocator rounds up
 _CERTAIN = np.float16(-20.0)  # nats: of every token but blank where nobody sings
 
 
@@ -44,14 +49,20 @@ class HeardWord:
 class SpeechModel:
     """One loaded model. Not for several threads."""
 
-    def __init__(self, model: str, *, device: Callable[[], str]) -> None:
+    def __init__(self, model: str, *, device: Callable[[], Device]) -> None:
         """Load a ``.nemo`` file, or a model by name from its hub. Raises `ModelUnavailable`."""
         self._net = _loaded(model)
-        self.device = device()
-        """``cpu`` or ``cuda``."""
+        self._weight_mib = weight_mib([self._net])
+        self.fallback = ""
+        """Why it left its device, in words; empty while it has not."""
+        where = device()
+        self.device: str = where.name
+        """Where it computes now: falls to ``cpu`` when the GPU's memory does not suffice."""
+        if self.device != "cpu" and self.gpu_mib > where.mib:
+            self._give_way()
         self.model = f"nemo {Path(model).stem if model.endswith('.nemo') else model}"
         self.hash = digest([self._net])
-        self._net.to(self.device).eval()
+        self._net.eval()
         config = self._net.cfg.preprocessor
         self._rate = int(config.sample_rate)
         self._hop = round(float(config.window_stride) * self._rate)
@@ -60,6 +71,17 @@ class SpeechModel:
         self._net.preprocessor.featurizer.pad_to = 0
         self._subsampling = self._frames_a_step()
         self._vocabulary = _Vocabulary(self._net)
+
+    @property
+    def gpu_mib(self) -> int:
+        """What it needs of the GPU to hear a stem; 0 on the CPU."""
+        if self.device == "cpu":
+            return 0
+        return round(_ON_GPU * (self._weight_mib + _PHRASE_MIB))
+
+    def _give_way(self) -> None:
+        self.device = "cpu"
+        self.fallback = "the GPU's memory was too short: computed on the CPU"
 
     @property
     def space(self) -> int | None:
@@ -72,7 +94,8 @@ class SpeechModel:
         if factor is not None:
             return int(factor)
         # Convolutional encoders (Citrinet, QuartzNet) say it nowhere: it is told by trying.
-        return round(_TRIAL_S * self._rate / self._hop / len(self._log_probs(self._trial())))
+        trial = self._log_probs(self._trial(), "cpu")
+        return round(_TRIAL_S * self._rate / self._hop / len(trial))
 
     def _trial(self) -> Samples:
         return np.zeros(round(_TRIAL_S * self._rate), np.float32)
@@ -83,6 +106,20 @@ class SpeechModel:
         Recognition of songs gains from being cut along vocal energy (Jam-ALT), memory follows the
         longest phrase, and nothing is invented over a break.
         """
+        import torch
+
+        while True:
+            try:
+                with released(self.device, [self._net]):
+                    self._net.to(self.device)
+                    return self._heard(vocals, progress)
+            except torch.OutOfMemoryError:
+                if self.device == "cpu":
+                    raise
+            # Outside the except: its traceback would hold on to the memory that is wanted back.
+            self._give_way()
+
+    def _heard(self, vocals: Audio, progress: Progress) -> Emissions:
         mono = vocals.mono()
         speech = soxr.resample(mono, vocals.rate, self._rate) if vocals.rate != self._rate else mono
         step = self._hop * self._subsampling
@@ -97,17 +134,17 @@ class SpeechModel:
             stop = -(-span.end_ms * self._rate // 1000 // step)
             sound = speech[first * step : stop * step]
             if len(sound) >= _SHORTEST_S * self._rate:
-                found = self._log_probs(sound)[: frames - first]
+                found = self._log_probs(sound, self.device)[: frames - first]
                 heard[first : first + len(found)] = found
             progress(done / len(spans))
         return Emissions(heard.astype(np.float32), tokens - 1, 1000.0 * step / self._rate)
 
-    def _log_probs(self, sound: Samples) -> np.ndarray:
+    def _log_probs(self, sound: Samples, device: str) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            signal = torch.from_numpy(np.ascontiguousarray(sound))[None].to(self.device)
-            length = torch.tensor([signal.shape[1]], device=self.device)
+            signal = torch.from_numpy(np.ascontiguousarray(sound))[None].to(device)
+            length = torch.tensor([signal.shape[1]], device=device)
             features, count = self._net.preprocessor(input_signal=signal, length=length)
             encoded, count = self._net.encoder(audio_signal=features, length=count)
             head = getattr(self._net, "ctc_decoder", self._net.decoder)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from processors.choices import device
+from processors.choices import Computing
 
 if TYPE_CHECKING:
     from processors.speech import SpeechModel
@@ -35,8 +35,8 @@ def model_of(language: str, chosen: Mapping[str, str]) -> str:
 
 
 @lru_cache(maxsize=1)  # one at a time: a large one takes half a gigabyte
-def speech_model(name: str, use_gpu: bool, threads: int) -> SpeechModel:
+def speech_model(name: str, computing: Computing) -> SpeechModel:
     """The model, loaded once in this process. Raises `ModelUnavailable`."""
     from processors.speech import SpeechModel
 
-    return SpeechModel(name, device=partial(device, use_gpu, threads))
+    return SpeechModel(name, device=computing.device)

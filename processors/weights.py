@@ -17,3 +17,9 @@ def digest(modules: Iterable[Any]) -> str:
             found.update(name.encode())
             found.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
     return found.hexdigest()
+
+
+def weight_mib(modules: Iterable[Any]) -> float:
+    """MiB that the weights of torch modules take."""
+    sizes = (one.numel() * one.element_size() for m in modules for one in m.state_dict().values())
+    return float(sum(sizes)) / (1 << 20)

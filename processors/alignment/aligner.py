@@ -134,6 +134,11 @@ class Aligner(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
+    @property
+    def gpu_mib(self) -> int:
+        """MiB of the GPU's memory to reserve before it hears; 0 on the CPU."""
+        ...
+
     def hear(
         self,
         vocals: Audio,

@@ -55,6 +55,11 @@ class SpeechAligner:
         """Where it computes."""
         return self._speech.device
 
+    @property
+    def gpu_mib(self) -> int:
+        """What the model needs of the GPU."""
+        return self._speech.gpu_mib
+
     def align(
         self,
         vocals: Audio,

@@ -58,6 +58,7 @@ class LightAligner:
     name = "light"
     hash = ""
     device = "cpu"
+    gpu_mib = 0
 
     def __init__(self, pronouncer: Pronouncer | None = None) -> None:
         self._pronouncer = pronouncer or Pronouncer()

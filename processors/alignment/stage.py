@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from processors.alignment import memory, recutting
+from processors.alignment import memory
 from processors.alignment.aligner import Aligner, Heard
 from processors.alignment.document import check_locked, compose, to_align, with_flags
 from processors.alignment.keeping import keeping
 from processors.alignment.languages import reader
 from processors.alignment.strays import strays
-from processors.alignment.testimony import sounding_of
 from processors.audio.decoding import decode
-from processors.choices import choose, loading
+from processors.choices import Computing, choose, loading
 from processors.karaoke import read_document, required
 from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
 from processors.settings import Choice, StageSettings
@@ -49,7 +48,7 @@ def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
 
 @stage(
     name="alignment",
-    revision=3,  # 2: what was heard is kept; 3: how each line sounds is told
+    revision=3,  # 2: what was heard is kept; 3: where it was computed
     consumes=(Separated, Transcribed, ReprocessRequested),
     produces=(Aligned,),
     accepts=is_my_turn,
@@ -78,39 +77,31 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
 
     def align(folder: Path) -> Made:
         files: list[MadeFile] = []
-        heard, said = known.heard, recutting.by_words(lyrics)
-        words, run_on = to_align(said), recutting.is_run_on(lyrics)
+        heard, words = known.heard, to_align(lyrics)
         try:
             if heard is None:
                 audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
                 song_ms = round(1000 * audio.seconds)
                 check_locked(lyrics, song_ms)
-                heard = aligner.hear(audio, words, language, _shares(task, 0.0, 0.8))
+                with task.gpu(aligner.gpu_mib):
+                    heard = aligner.hear(audio, words, language, _shares(task, 0.0, 0.8))
                 path = folder / "heard.npz"
                 memory.keep(path, origin, heard.arrays())
                 files.append(MadeFile(memory.NAME, path, memory.MEDIA_TYPE))
             else:
                 song_ms = work.duration_ms
                 check_locked(lyrics, song_ms)
-            if known.content is not None and not run_on:
-                words = keeping(said, known.content)
-            placements = heard.place(words, language, _shares(task, 0.8, 0.9))
-            if run_on:
-                said = recutting.at_pauses(lyrics, placements, said)
-                placements = heard.place(to_align(said), language, _shares(task, 0.9, 0.95))
+            if known.content is not None:
+                words = keeping(lyrics, known.content)
+            placements = heard.place(words, language, _shares(task, 0.8, 0.95))
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_align"), str(refusal)) from refusal
-        content = compose(said, placements, language=language, duration_ms=song_ms)
+        content = compose(lyrics, placements, language=language, duration_ms=song_ms)
         content = with_flags(content, strays(content, heard, language))
-        if run_on:
-            content = with_flags(content, [recutting.told()])
-        told = folder / "evidence.json"
-        told.write_bytes(sounding_of(content, heard, language).to_json())
-        files.append(MadeFile("evidence", told, "application/json"))
         path = folder / "alignment.json"
         path.write_bytes(content.to_json())
         files.append(MadeFile("alignment", path, "application/json"))
-        return Made(files=tuple(files), facts=_counts(content))
+        return Made(files=tuple(files), facts={**_counts(content), "device": aligner.device})
 
     result = task.result(
         inputs=[vocals.sha256, lyrics_file.sha256, *known.inputs],
@@ -124,7 +115,11 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
             replace(work, artifacts=kept),
             *result.artifacts,
             language=language,
-            backends={**work.backends, "alignment": backend},
+            # The memory of a GPU may have run out on the way.
+            backends={
+                **work.backends,
+                "alignment": replace(backend, device=str(result.facts["device"])),
+            },
         ),
         words=int(str(result.facts["words"])),
         placed=int(str(result.facts["placed"])),
@@ -190,15 +185,15 @@ def _aligner(settings: StageSettings, language: str) -> Aligner:
         if settings.alignment_backend == "full":
             _log.warning("no speech model knows the language; light aligns", language=language)
         return _light()
-    return _chosen(settings.alignment_backend, name, settings.use_gpu, settings.model_threads)
+    return _chosen(settings.alignment_backend, name, Computing.of(settings))
 
 
 @lru_cache(maxsize=1)
-def _chosen(choice: Choice, name: str, use_gpu: bool, threads: int) -> Aligner:
+def _chosen(choice: Choice, name: str, computing: Computing) -> Aligner:
     def full() -> Aligner:
         from processors.alignment.full import SpeechAligner
 
-        return SpeechAligner(speech_model(name, use_gpu, threads))
+        return SpeechAligner(speech_model(name, computing))
 
     return choose("alignment", choice, light=_light, full=full)
 

@@ -176,26 +176,39 @@ def _facts(sound: SoundFormat, rate: int, channels: int, seconds: float | None) 
 
 def _gather(source: Source, gains: Samples, rate: int, most_frames: int) -> Audio:
     """Mix, resample and collect. Raises ``OverflowError`` past ``most_frames`` of the source."""
+    blocks = _at_most(source.blocks, most_frames)
+    return Audio(_joined(list(mixed(blocks, source.facts.rate, gains, rate)), len(gains)), rate)
+
+
+def _at_most(blocks: Iterable[Samples], frames: int) -> Iterator[Samples]:
+    for block in blocks:
+        frames -= len(block)
+        if frames < 0:
+            raise OverflowError
+        yield block
+
+
+def mixed(
+    blocks: Iterable[Samples], from_rate: int, gains: Samples, rate: int
+) -> Iterator[Samples]:
+    """Blocks ``(frames, channels)`` mixed down and resampled as they come.
+
+    Raises `Undecodable` where samples are no numbers.
+    """
     wanted = len(gains)
     plain = gains.shape[0] == gains.shape[1]
     stream = (
-        soxr.ResampleStream(source.facts.rate, rate, wanted, dtype="float32", quality="HQ")
-        if rate != source.facts.rate
+        soxr.ResampleStream(from_rate, rate, wanted, dtype="float32", quality="HQ")
+        if rate != from_rate
         else None
     )
-    seen = 0
-    pieces: list[Samples] = []
-    for block in source.blocks:
-        seen += len(block)
-        if seen > most_frames:
-            raise OverflowError
+    for block in blocks:
         if not np.isfinite(block).all():
             raise not_finite()
-        mixed = block if plain else block @ gains.T
-        pieces.append(stream.resample_chunk(mixed) if stream else mixed)
+        heard = block if plain else block @ gains.T
+        yield stream.resample_chunk(heard) if stream else heard
     if stream is not None:
-        pieces.append(stream.resample_chunk(np.empty((0, wanted), np.float32), last=True))
-    return Audio(_joined(pieces, wanted), rate)
+        yield stream.resample_chunk(np.empty((0, wanted), np.float32), last=True)
 
 
 def not_finite() -> Undecodable:

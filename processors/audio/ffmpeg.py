@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +88,9 @@ def running(
     stdin: int,
     stdout: int,
     file_bytes: int = _LOG_BYTES,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """FFmpeg at work on ``seconds`` of sound, with the file its log goes to.
 
-    ``folder`` is where relative names lie, ``environment`` what it is told besides the path.
     Killed when the block is left early or when it takes longer than the sound lasts.
     """
     allowed = _PATIENCE_S + seconds
@@ -107,9 +104,7 @@ def running(
             stdin=stdin,
             stdout=stdout,
             stderr=log,
-            # no proxies, no presets from outside
-            env={"PATH": os.defpath, "LC_ALL": "C", **(environment or {})},
-            cwd=folder,
+            env={"PATH": os.defpath, "LC_ALL": "C"},  # no proxies, no presets from outside
         )
         watchdog = threading.Timer(allowed, process.kill)
         watchdog.daemon = True
@@ -134,21 +129,19 @@ def said(log: IO[bytes]) -> str:
 
 
 @contextmanager
-def decoded(path: Path, format_name: str, seconds: float) -> Iterator[Wave]:
-    """The first sound stream of a file, at most ``seconds`` of it.
+def decoded(source: Path | int, format_name: str, seconds: float) -> Iterator[Wave]:
+    """The first sound stream of a file or of a pipe's reading end, at most ``seconds`` of it.
 
     Raises `FfmpegFailed`, at the start or from ``blocks`` at the end.
     """
     arguments = [
         *("-v", "error", "-protocol_whitelist", "file,pipe"),
-        *("-f", DEMUXERS[format_name], "-i", f"file:{path.absolute()}"),
+        *("-f", DEMUXERS[format_name], *_input(source)),
         *("-map", "0:a:0", "-t", f"{seconds:.3f}", "-map_metadata", "-1", "-bitexact"),
         *("-c:a", "pcm_f32le", "-f", "wav", "pipe:1"),
     ]
-    with running(arguments, seconds=seconds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as (
-        process,
-        log,
-    ):
+    stdin = source if isinstance(source, int) else subprocess.DEVNULL
+    with running(arguments, seconds=seconds, stdin=stdin, stdout=subprocess.PIPE) as (process, log):
         assert process.stdout is not None
         header = _wave_header(process.stdout)
         if header is None:
@@ -156,6 +149,13 @@ def decoded(path: Path, format_name: str, seconds: float) -> Iterator[Wave]:
             raise FfmpegFailed(said(log))
         rate, channels = header
         yield Wave(rate, channels, _blocks(process, log, channels))
+
+
+def _input(source: Path | int) -> tuple[str, ...]:
+    if isinstance(source, int):
+        # Else it reads 5 MB ahead before it decodes anything, and so much may be long in coming.
+        return "-probesize", "32768", "-analyzeduration", "0", "-i", "pipe:0"
+    return "-i", f"file:{source.absolute()}"
 
 
 def _wave_header(pipe: IO[bytes]) -> tuple[int, int] | None:

@@ -131,8 +131,11 @@ class Task:
             gpu.capped(mib)
             yield
 
-    def fetch(self, artifact: Artifact) -> Fetched:
+    def fetch(self, artifact: Artifact, *, seen: Callable[[bytes], None] | None = None) -> Fetched:
         """A copy of an artifact in the scratch folder, checked against the reference's sha256.
+
+        ``seen`` is given the bytes while they arrive, unchecked: what is made of them counts only
+        when this has returned.
 
         Raises `Reject` (``checksum_mismatch``, ``artifact_missing``); any other error of the store
         means that it is not well, and the runtime tries again later.
@@ -143,7 +146,9 @@ class Task:
         file = _NOT_IN_A_FILE_NAME.sub("_", f"{self._fetched:02d}-{name}{suffix}")
         path = self.folder / file
         try:
-            sha256 = self._store.fetch(artifact.uri, path, sha256=artifact.sha256 or None)
+            sha256 = self._store.fetch(
+                artifact.uri, path, sha256=artifact.sha256 or None, seen=seen
+            )
         except ArtifactCorrupt as error:
             raise Reject(
                 "checksum_mismatch",

@@ -48,6 +48,7 @@ class LightSeparator:
     model = "repet-sim-centre-mwf/1"
     hash = ""
     device = "cpu"
+    gpu_mib = 0
     fallback = ""
 
     def separate(self, mix: Audio, progress: Progress) -> Stems:

@@ -44,6 +44,11 @@ class Separator(Protocol):
         ...
 
     @property
+    def gpu_mib(self) -> int:
+        """MiB of the GPU's memory to reserve before it separates; 0 on the CPU."""
+        ...
+
+    @property
     def fallback(self) -> str:
         """What it had to give up to go on, in words; empty while that is nothing."""
         ...

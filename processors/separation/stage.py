@@ -14,9 +14,10 @@ from processors.audio.decoding import decode
 from processors.audio.encoding import shared_gain, write_flac
 from processors.audio.samples import Audio
 from processors.audio.undecodable import Undecodable
-from processors.choices import choose, device, loading
+from processors.choices import Computing, choose
 from processors.karaoke import required
 from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.separation.early import Early
 from processors.separation.separator import Separator
 from processors.settings import Choice, StageSettings
 from schemas.events import Backend, ImportRequested, ReprocessRequested, Separated
@@ -33,7 +34,7 @@ def is_my_turn(event: ImportRequested | ReprocessRequested) -> bool:
 
 @stage(
     name="separation",
-    revision=2,
+    revision=3,
     consumes=(ImportRequested, ReprocessRequested),
     produces=(Separated,),
     accepts=is_my_turn,
@@ -43,9 +44,9 @@ def is_my_turn(event: ImportRequested | ReprocessRequested) -> bool:
 def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separated:
     """Take the song of the job apart."""
     work = event.work
-    with loading(partial(_separator, task.settings)) as loaded:
-        song = task.fetch(required(work, "source"))
-        separator = loaded()
+    with Early(partial(_separator, task.settings), task, RATE_HZ) as early:
+        song = task.fetch(required(work, "source"), seen=early.seen)
+        separator = early.separator()
     backend = Backend(
         name=separator.name, model=separator.model, hash=separator.hash, device=separator.device
     )
@@ -53,7 +54,8 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
     def separate(folder: Path) -> Made:
         mix = _decoded(song.path, task)
         task.sized(mix.seconds)
-        stems = separator.separate(mix, lambda share: task.progress(0.95 * share, "separating"))
+        with task.gpu(separator.gpu_mib):
+            stems = separator.separate(mix, lambda share: task.progress(0.95 * share, "separating"))
         # One gain for all three: the stems still add up to the mix, and none clips.
         gain = shared_gain(mix, stems.vocals, stems.minus)
         files: list[MadeFile] = []
@@ -108,8 +110,8 @@ def _separator(settings: StageSettings) -> Separator:
         settings.demucs_model,
         settings.demucs_repo,
         settings.demucs_window_seconds,
-        settings.use_gpu,
-        settings.model_threads,
+        settings.separation_memory_limit,
+        Computing.of(settings),
     )
 
 
@@ -119,8 +121,8 @@ def _chosen(
     model: str,
     repo: Path | None,
     window_s: float | None,
-    use_gpu: bool,
-    threads: int,
+    memory_mib: int | None,
+    computing: Computing,
 ) -> Separator:
     """Held by the child process from one song to the next."""
 
@@ -128,7 +130,11 @@ def _chosen(
         from processors.separation.full import DemucsSeparator
 
         return DemucsSeparator(
-            model, repo=repo, device=partial(device, use_gpu, threads), window_s=window_s
+            model,
+            repo=repo,
+            device=computing.device,
+            window_s=window_s,
+            memory_mib=memory_mib,
         )
 
     return choose("separation", choice, light=_light, full=full)

@@ -35,6 +35,11 @@ class SpeechRecognizer:
         """Where it computes."""
         return self._speech.device
 
+    @property
+    def gpu_mib(self) -> int:
+        """What the model needs of the GPU."""
+        return self._speech.gpu_mib
+
     def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
         """See ``Recognizer.transcribe``. The model is the language's, or decides about it."""
         heard = self._speech.hear(vocals, progress)

@@ -39,6 +39,7 @@ class LightRecognizer:
     name = "light"
     hash = ""
     device = "cpu"
+    gpu_mib = 0
 
     def __init__(self) -> None:
         self._decoder: pocketsphinx.Decoder | None = None

@@ -71,6 +71,11 @@ class Recognizer(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
+    @property
+    def gpu_mib(self) -> int:
+        """MiB of the GPU's memory to reserve before it transcribes; 0 on the CPU."""
+        ...
+
     def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
         """Write down what is sung.
 

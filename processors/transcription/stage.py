@@ -12,7 +12,7 @@ from pathlib import Path
 from processors.alignment import memory
 from processors.alignment.languages import UnknownLanguage, reader, resolve, script
 from processors.audio.decoding import decode
-from processors.choices import choose, loading
+from processors.choices import Computing, choose, loading
 from processors.karaoke import required
 from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
 from processors.settings import Choice, StageSettings
@@ -39,7 +39,7 @@ def is_my_turn(event: Separated | ReprocessRequested) -> bool:
 
 @stage(
     name="transcription",
-    revision=2,  # 2: confidences, remarks
+    revision=3,  # 2: confidences, remarks; 3: where it was computed
     consumes=(Separated, ReprocessRequested),
     produces=(Transcribed,),
     accepts=is_my_turn,
@@ -63,7 +63,8 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
     def transcribe(folder: Path) -> Made:
         audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
         try:
-            found = recognizer.transcribe(audio, work.language or None, task.progress)
+            with task.gpu(recognizer.gpu_mib):
+                found = recognizer.transcribe(audio, work.language or None, task.progress)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_transcribe"), str(refusal)) from refusal
         if not found.lines:
@@ -82,7 +83,10 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
             files.append(MadeFile(memory.NAME, heard, memory.MEDIA_TYPE))
         return Made(
             files=tuple(files),
-            facts={"words": sum(1 for _ in lyrics.words())},
+            facts={
+                "words": sum(1 for _ in lyrics.words()),
+                "device": recognizer.device,
+            },
         )
 
     result = task.result(
@@ -91,6 +95,8 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
         parameters={"language": work.language},
         make=transcribe,
     )
+    # The memory of a GPU may have run out on the way.
+    backend = replace(backend, device=str(result.facts["device"]))
     transcript = result["transcript"]
     return Transcribed(
         work=extend(
@@ -172,17 +178,17 @@ def _recognizer(settings: StageSettings, language: str) -> Recognizer:
         if settings.transcription_backend == "full":
             _log.warning("no speech model knows the language; light listens", language=language)
         return _light()
-    return _chosen(settings.transcription_backend, name, settings.use_gpu, settings.model_threads)
+    return _chosen(settings.transcription_backend, name, Computing.of(settings))
 
 
 @lru_cache(maxsize=1)
-def _chosen(choice: Choice, name: str, use_gpu: bool, threads: int) -> Recognizer:
+def _chosen(choice: Choice, name: str, computing: Computing) -> Recognizer:
     """Held by the child process from one song to the next."""
 
     def full() -> Recognizer:
         from processors.transcription.full import SpeechRecognizer
 
-        return SpeechRecognizer(speech_model(name, use_gpu, threads))
+        return SpeechRecognizer(speech_model(name, computing))
 
     return choose("transcription", choice, light=_light, full=full)
 

@@ -10,6 +10,7 @@ import pytest
 from processors.alignment.ctc import Emissions
 from processors.audio.samples import Audio
 from processors.choices import ModelUnavailable
+from processors.gpu import Device
 from processors.speech import SpeechModel, packed, unpacked
 from tests import models, songs
 
@@ -23,8 +24,8 @@ pytestmark = [
 TEXTS = ["river carry me home tonight", "hold on to the morning light", "we are singing"] * 20
 
 
-def _cpu() -> str:
-    return "cpu"
+def _cpu() -> Device:
+    return Device("cpu")
 
 
 def _ignore(_: float) -> None: ...
@@ -73,7 +74,7 @@ def test_a_stretch_of_song_is_heard_as_the_model_itself_hears_it(speech: SpeechM
     import torch
 
     sound = songs.make("short", 3).vocals.mono()[: 3 * 16_000]
-    found = speech._log_probs(sound)
+    found = speech._log_probs(sound, "cpu")
     with torch.inference_mode():
         theirs, length, _ = speech._net.forward(
             input_signal=torch.from_numpy(sound)[None],

@@ -109,7 +109,14 @@ class LocalStore:
         with self._found(uri), self.path(uri).open("rb") as file:
             return file.read(-1 if limit is None else limit)
 
-    def fetch(self, uri: str, target: Path, *, sha256: str | None = None) -> str:
+    def fetch(
+        self,
+        uri: str,
+        target: Path,
+        *,
+        sha256: str | None = None,
+        seen: Callable[[bytes], None] | None = None,
+    ) -> str:
         """See `ArtifactStore.fetch`. ``target`` is replaced whole, or left as it was."""
         path = self.path(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +124,8 @@ class LocalStore:
             with self._found(uri):
                 for chunk in chunks_of(path):
                     file.write(chunk)
+                    if seen is not None:
+                        seen(chunk)
             if sha256 is not None and file.sha256 != sha256.lower():
                 raise ArtifactCorrupt(
                     f"artifacts: '{names.key_of(uri)}' is damaged: its sha256 is {file.sha256}, "

@@ -6,7 +6,7 @@ through presigned URLs, and results (``results/<stage>/<digest>/<name>``), which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -84,8 +84,19 @@ class ArtifactStore(Protocol):
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """The bytes, or the first ``limit`` of them. Raises `ArtifactMissing`."""
 
-    def fetch(self, uri: str, target: Path, *, sha256: str | None = None) -> str:
-        """Copy to a file and return the sha256 as read. Raises `ArtifactCorrupt` on a mismatch."""
+    def fetch(
+        self,
+        uri: str,
+        target: Path,
+        *,
+        sha256: str | None = None,
+        seen: Callable[[bytes], None] | None = None,
+    ) -> str:
+        """Copy to a file and return the sha256 as read. Raises `ArtifactCorrupt` on a mismatch.
+
+        ``seen`` is given the bytes on their way, each once and in order; nothing vouches for them
+        before this returns.
+        """
 
     def stat(self, uri: str) -> Stored:
         """Size and type. Raises `ArtifactMissing`."""

@@ -8,6 +8,7 @@ the object's metadata. The bucket is the product's own; ``_checks/`` and ``_clai
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 import time
 import uuid
@@ -108,7 +109,14 @@ class S3Store:
             return b""
         return b"".join(self._objects.chunks(key, limit))
 
-    def fetch(self, uri: str, target: Path, *, sha256: str | None = None) -> str:
+    def fetch(
+        self,
+        uri: str,
+        target: Path,
+        *,
+        sha256: str | None = None,
+        seen: Callable[[bytes], None] | None = None,
+    ) -> str:
         """See `ArtifactStore.fetch`. A broken connection is taken up where it broke; ``target``
         is replaced whole, or left as it was."""
         key = self.key_of(uri)
@@ -116,9 +124,10 @@ class S3Store:
         first = next(chunks, b"")  # nothing is made for what is missing
         target.parent.mkdir(parents=True, exist_ok=True)
         with new_file(target.parent, f"a copy of '{key}'") as file:
-            file.write(first)
-            for chunk in chunks:
+            for chunk in itertools.chain([first], chunks):
                 file.write(chunk)
+                if seen is not None:
+                    seen(chunk)
             if sha256 is not None and file.sha256 != sha256.lower():
                 raise ArtifactCorrupt(
                     f"artifacts: '{key}' is damaged: its sha256 is {file.sha256}, not {sha256}; "

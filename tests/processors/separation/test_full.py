@@ -10,6 +10,7 @@ import pytest
 
 from processors.audio.samples import Audio
 from processors.choices import ModelUnavailable
+from processors.gpu import Device
 from processors.runtime import Retry
 from processors.runtime.testing import StageEnvironment
 from processors.separation.full import DemucsSeparator
@@ -25,8 +26,8 @@ pytestmark = [
 ]
 
 
-def _cpu() -> str:
-    return "cpu"
+def _cpu() -> Device:
+    return Device("cpu")
 
 
 def _ignore(_: float) -> None: ...
@@ -190,3 +191,32 @@ def test_full_waits_for_a_missing_model_and_auto_goes_on_with_light(tmp_path: Pa
         else:
             separated = env.run(separation, ImportRequested(work=work)).event
             assert separated.work.backends["separation"].name == "light"
+
+
+def _gpu(mib: int) -> Any:
+    return lambda: Device("cuda", mib)
+
+
+def test_a_small_gpu_gets_a_shorter_window_or_none_before_anything_runs(tmp_path: Path) -> None:
+    repo = models.demucs_repo(tmp_path, window_s=8)
+    roomy = DemucsSeparator("tiny", repo=repo, device=_gpu(80_000))
+    assert (roomy.device, roomy.fallback) == ("cuda", "")
+    small = DemucsSeparator("tiny", repo=repo, device=_gpu(roomy.gpu_mib - 1))
+    assert small.device == "cuda"
+    assert 0 < small.gpu_mib < roomy.gpu_mib
+    assert "windows of 4.0 s" in small.fallback
+    tiny = DemucsSeparator("tiny", repo=repo, device=_gpu(100))
+    assert (tiny.device, tiny.gpu_mib) == ("cpu", 0)
+    assert "CPU" in tiny.fallback
+
+
+def test_a_memory_limit_shortens_the_window_and_one_that_is_too_low_is_refused(
+    tmp_path: Path,
+) -> None:
+    repo = models.demucs_repo(tmp_path, window_s=8)
+    free, limited = _loaded(repo), _loaded(repo, memory_mib=1_500)
+    assert limited._window_s < free._window_s == 8
+    assert limited.model != free.model  # the sound is another
+    assert np.abs(limited.separate(songs.make("short", 3).mix, _ignore).vocals.samples).max() > 0
+    with pytest.raises(ModelUnavailable, match=r"give SEPARATION_MEMORY_LIMIT at least \d+"):
+        _loaded(repo, memory_mib=600)
