@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio bench bench-mastering eval lint format up api worker schemas clean
+.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio fuzz bench bench-mastering eval lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real serv
 
 minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)
 	@$(BIN)/python -m tests.topics.artifacts.minio
+
+fuzz: $(VENV)/.dev ## Ask the API 20,000 generated questions: no 5xx, nothing its description lacks
+	$(BIN)/python -m tests.gateway.fuzzing --cases 20000
 
 bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as ratios in one run
 	@for bench in $(filter-out %/bench_mastering.py,$(wildcard tests/bench/bench_*.py)); do \

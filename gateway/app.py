@@ -56,7 +56,12 @@ def create_app(services: Services) -> FastAPI:
     responses.install(app)
     description.install(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, exempt=(STORE_PATH,))
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        patience_s=settings.body_timeout_seconds,
+        exempt=(STORE_PATH,),
+    )
     app.add_middleware(
         Door,
         settings=settings,

@@ -12,10 +12,12 @@ import uvicorn
 
 from gateway.access.exposure import require_closed
 from gateway.app import create_app
+from gateway.guard.connections import Connection
 from gateway.projection.store import StoreError
 from gateway.services import Services
 from gateway.uploading import sweep
 from topics.artifacts.protocol import ArtifactError
+from topics.log import LogError
 
 GRACE_S = 2
 """How long requests in work may take to end once the server stops."""
@@ -45,7 +47,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 create_app(services),
-                http="httptools",
+                http=Connection,
                 lifespan="off",
                 log_config=None,
                 access_log=False,  # guard/tracing.py writes it, without query strings
@@ -96,7 +98,7 @@ class Server:
                 aborted = sweep(services) + services.artifacts.sweep(_KEYS_KEPT_MS / 1000)
                 forgotten = services.reservations.prune(services.clock_ms() - _KEYS_KEPT_MS)
                 _log.info("swept", uploads=aborted, keys=forgotten)
-            except (StoreError, ArtifactError) as error:
+            except (StoreError, ArtifactError, LogError) as error:
                 _log.warning("sweeping failed; it will be tried again", failure=repr(error))
 
     def __enter__(self) -> Self:

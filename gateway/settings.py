@@ -73,6 +73,9 @@ class GatewaySettings(BusSettings):
     max_body_bytes: int = Field(
         default=2 * MIB, ge=1024, description="Largest JSON body that is read, in bytes."
     )
+    body_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="How long a JSON body may take to arrive, in seconds."
+    )
     max_lyrics_words: int = Field(
         # Half an hour (the longest song that is taken) at 2.7 words/s, a fast rap's average.
         default=5_000,
@@ -160,14 +163,6 @@ class GatewaySettings(BusSettings):
     def _origins(cls, value: object) -> object:
         return tuple(_items(value)) if isinstance(value, str) else value
 
-    @field_validator("cdn_base_url")
-    @classmethod
-    def _no_slash(cls, value: str) -> str:
-        return value.rstrip("/")
-
-
-def _items(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
     @field_validator("oidc_algorithms", mode="before")
     @classmethod
     def _algorithms(cls, value: object) -> object:
@@ -187,3 +182,11 @@ def _items(value: str) -> list[str]:
             raise ValueError("OIDC_ISSUER is set without OIDC_AUDIENCE")
         return self
 
+    @field_validator("cdn_base_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]

@@ -1,6 +1,10 @@
-"""How large a JSON body may be, and that it is JSON: checked before anything parses it."""
+"""How large a body may be, how slowly it may come, and that it is JSON: checked before anything
+parses it.
+"""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,34 +14,82 @@ from gateway.guard.responses import problem_response
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+LEAST_BYTES_PER_SECOND = 1024
+"""Of a part on its way in, on average. A phone at the edge of a cell sends ten times as much; a
+client that dribbles holds a connection and a file for hours."""
+
+
+class Paced:
+    """Receives a body that may be long and not slow: no pause longer than ``patience_s``, and after
+    that time at least `LEAST_BYTES_PER_SECOND`. Raises `Problem` (408).
+    """
+
+    def __init__(self, receive: Receive, patience_s: float) -> None:
+        self._receive = receive
+        self._patience_s = patience_s
+        self._began_s: float | None = None
+        self._size = 0
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        """ASGI's receive."""
+        if self._whole:  # from here on it waits for the client to go, which may take long
+            return await self._receive()
+        clock = asyncio.get_running_loop().time
+        if self._began_s is None:
+            self._began_s = clock()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise too_slow(f"Nothing of the part came for {self._patience_s:g} s.") from None
+        self._size += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        passed_s = clock() - self._began_s
+        if passed_s > self._patience_s and self._size < passed_s * LEAST_BYTES_PER_SECOND:
+            raise too_slow(f"The part came at less than {LEAST_BYTES_PER_SECOND} bytes a second.")
+        return message
+
+
+def too_slow(detail: str) -> Problem:
+    """408, after which the connection ends: the rest of the body may never come."""
+    return Problem(Code.REQUEST_TOO_SLOW, detail, headers={"Connection": "close"})
+
 
 class BodyLimit:
     """Reads a request's body up to ``max_bytes`` and hands it on whole.
 
-    ``exempt`` paths (prefixes) stream bodies of their own and limit them themselves.
+    A body is whole within ``patience_s`` seconds. ``exempt`` paths (prefixes) stream bodies of
+    their own and limit their size themselves; those may take as long as they come at a pace.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, exempt: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, patience_s: float, exempt: tuple[str, ...]
+    ) -> None:
         self._app = app
+        self._patience_s = patience_s
         self._max_bytes = max_bytes
         self._exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if (
-            scope["type"] != "http"
-            or scope["method"] not in _WITH_BODY
-            or scope["path"].startswith(self._exempt)
-        ):
+        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith(self._exempt):
+            await self._app(scope, Paced(receive, self._patience_s), send)
+            return
         request = Request(scope)
-        body = await self._read(request, receive)
-        problem = self._refusal(request, body)
+        try:
+            async with asyncio.timeout(self._patience_s):
+                body = await self._read(request, receive)
+            problem = self._refusal(request, body)
+        except TimeoutError:
+            problem = too_slow(f"A body has to be whole within {self._patience_s:g} s.")
         if problem is not None:
             await problem_response(request, problem)(scope, receive, send)
             return
-        assert body is not None
+        assert body is not None  # that would have been a problem
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:

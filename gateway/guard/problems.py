@@ -38,10 +38,11 @@ class Code(Enum):
     METHOD_NOT_ALLOWED = (405, "This address does not take this method", "See the Allow header.")
     FORMAT_UNKNOWN = (406, "Lyrics are not offered in this format", "Ask for a format in formats.")
     BODY_TOO_LARGE = (413, "The body is too large", "Send a smaller body.")
+    HEADERS_TOO_LARGE = (431, "The request's headers are too large", "Send fewer or shorter ones.")
     MEDIA_TYPE_UNSUPPORTED = (415, "The body's type is not taken", "Send application/json.")
-    BODY_TOO_SLOW = (
+    REQUEST_TOO_SLOW = (
         408,
-        "The body did not arrive in time",
+        "The request did not arrive in time",
         "Send the request again over a faster connection.",
     )
     # access
