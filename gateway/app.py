@@ -19,6 +19,7 @@ from gateway.api import (
     store,
     tracks,
     uploads,
+    webhooks,
 )
 from gateway.guard import responses
 from gateway.guard.limits import BodyLimit
@@ -46,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     v1.include_router(tracks.router)
     v1.include_router(jobs.router)
     v1.include_router(mastering.router)
+    v1.include_router(webhooks.router)
     v1.include_router(schemas.router)
     app.include_router(v1)
     app.include_router(aliases.router, include_in_schema=False)

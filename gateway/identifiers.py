@@ -5,7 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
-Kind = Literal["upload", "asset", "track", "job", "callback", "master", "mastering", "video"]
+Kind = Literal[
+    "upload",
+    "asset",
+    "track",
+    "job",
+    "callback",
+    "master",
+    "mastering",
+    "video",
+    "webhook",
+    "message",
+]
 
 MASTER = "mst"
 """What the ids of masters begin with; the rest of the product keeps them as tracks."""
@@ -22,6 +33,8 @@ _PREFIX: dict[Kind, str] = {
     "master": MASTER,
     "mastering": "mas",  # a job that makes a version of a master
     "video": VIDEO,
+    "webhook": "whk",  # an endpoint
+    "message": "msg",  # what an endpoint is told
 }
 _NAMESPACE = uuid.UUID("8d1f0c52-0a6e-5b3b-9c1e-6d656c69736d")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from gateway.documents import GivenLyrics, lyrics_from
-from gateway.guard.callbacks import check_callback
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
 from gateway.services import Services
 from gateway.uploading import COVER
+from gateway.webhooks.endpoints import keep_url
 from schemas.events import ImportRequested, Work
 
 
@@ -41,9 +40,7 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
     settings = services.settings
     callback_id = ""
     if wanted.callback_url:
-        url = check_callback(wanted.callback_url, http_allowed=settings.callback_http_allowed)
-        callback_id = derive(attempt.seed, "callback")
-        keep_callback(services, caller.tenant, callback_id, url)
+        callback_id = keep_url(services, caller.tenant, wanted.callback_url, field="callbackUrl")
     lyrics = None
     language = wanted.language
     if wanted.lyrics is not None and wanted.lyrics.text.strip():
@@ -71,14 +68,3 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
     with services.admissions.job(caller, known=known):
         services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return work
-
-
-def keep_callback(services: Services, tenant: str, callback_id: str, url: str) -> None:
-    """Keep where to call: in the store, because events and logs must never carry it."""
-    data = json.dumps({"schema": "callback/1", "url": url}).encode()
-    services.artifacts.put_if_absent(callback_key(tenant, callback_id), data, "application/json")
-
-
-def callback_key(tenant: str, callback_id: str) -> str:
-    """The store's key of a callback, for whoever delivers webhooks."""
-    return f"callbacks/{tenant}/{callback_id}.json"

@@ -9,18 +9,17 @@ from pathlib import PurePath
 
 from pydantic import ValidationError
 
-from gateway.guard.callbacks import check_callback
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
-from gateway.importing import keep_callback
 from gateway.jobs import find_job
 from gateway.projection.job import Job, JobState
 from gateway.projection.reservations import Asset, Upload
 from gateway.projection.store import Page
 from gateway.services import Services
 from gateway.uploading import MASTERED_FORMATS, complete, received
+from gateway.webhooks.endpoints import keep_url
 from schemas.documents.decision import SETTINGS, Change, Decision, Overrides
 from schemas.events import Artifact, Mastering, MasteringRequested, Work
 from schemas.work import MASTERING_STAGES, find, of_song
@@ -82,10 +81,7 @@ def master(services: Services, caller: Caller, wish: Wish, attempt: Attempt) -> 
     reference = _asset(services, caller, wish.reference, "reference") if wish.reference else None
     callback_id = ""
     if wish.callback_url:
-        allowed = services.settings.callback_http_allowed
-        callback_id = derive(attempt.seed, "callback")
-        url = check_callback(wish.callback_url, http_allowed=allowed)
-        keep_callback(services, caller.tenant, callback_id, url)
+        callback_id = keep_url(services, caller.tenant, wish.callback_url, field="callbackUrl")
     job_id, master_id = derive(attempt.seed, "mastering"), derive(attempt.seed, "master")
     sources = [
         replace(asset.artifact, name=of_song("source", number, len(songs)))

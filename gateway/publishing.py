@@ -8,6 +8,7 @@ the projector folds, and whose next try (same Idempotency-Key) writes events of 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -44,16 +45,22 @@ class Publisher:
         `LogError` when nothing was accepted, or when that is in doubt (`Doubtful`).
         """
         now = self._clock_ms()
-        envelopes = [
-            Envelope.caused(
-                event,
-                by=cause,
-                source=SOURCE,
-                time_ms=now,
-                traceparent=traceparent,
+        seen: Counter[str] = Counter()
+        envelopes = []
+        for event in events:
+            # The first of a topic follows from the cause alone, any other from its place too.
+            part = str(seen[event.topic] or "")
+            seen[event.topic] += 1
+            envelopes.append(
+                Envelope.caused(
+                    event,
+                    by=cause,
+                    source=SOURCE,
+                    time_ms=now,
+                    traceparent=traceparent,
+                    part=part,
+                )
             )
-            for event in events
-        ]
         self._commit(envelopes)
         try:
             self._store.apply([change for each in envelopes for change in fold(each)])

@@ -97,6 +97,7 @@ class Server:
             try:
                 aborted = sweep(services) + services.artifacts.sweep(_KEYS_KEPT_MS / 1000)
                 forgotten = services.reservations.prune(services.clock_ms() - _KEYS_KEPT_MS)
+                services.webhooks.sweep()
                 _log.info("swept", uploads=aborted, keys=forgotten)
             except (StoreError, ArtifactError, LogError) as error:
                 _log.warning("sweeping failed; it will be tried again", failure=repr(error))

@@ -17,6 +17,7 @@ from gateway.projection.reservations import Reservations
 from gateway.projection.store import ProjectionStore
 from gateway.publishing import Publisher
 from gateway.settings import GatewaySettings
+from gateway.webhooks.desk import Desk
 from topics.artifacts.protocol import ArtifactStore
 from topics.catalog import CATALOG
 from topics.codec import Codec
@@ -45,6 +46,7 @@ class Services:
     locks: TrackLocks
     admissions: Admissions
     tokens: Tokens | None
+    webhooks: Desk
     checks: Mapping[str, Check]
     clock_ms: Callable[[], int]
     new_seed: Callable[[], str]
@@ -77,6 +79,7 @@ class Services:
             documents=Documents(artifacts),
             locks=TrackLocks(reservations, clock_ms),
             admissions=Admissions(settings, store),
+            webhooks=Desk.over(settings, log, codec, artifacts, clock_ms),
             tokens=Tokens(provider, clock_s=lambda: clock_ms() / 1000, fetch=fetch)
             if provider is not None
             else None,
@@ -94,6 +97,7 @@ class Services:
         """End what the services themselves started."""
         self.changes.close()
         self.publisher.close()
+        self.webhooks.close()
 
 
 def _check_log(log: Log, topics: frozenset[str]) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from schemas.events import Notified
+from schemas.events import Notified, WebhookAttempted
 
 SCHEMA = "webhook/1"
 """Version of ``data``: members are added under it, never changed."""
@@ -44,6 +44,43 @@ UNASKED: Mapping[str, str] = {
 STANDING_ONLY = "standing"
 """A ``callbackId`` that names no callback: tell the standing endpoints, although the job is a
 replay, which else tells nobody."""
+
+
+OWED, FAILED, EXHAUSTED, DROPPED, DELIVERED = (
+    "owed",
+    "failed",
+    "exhausted",
+    "dropped",
+    "delivered",
+)
+"""How a delivery stands: behind the first two another attempt comes."""
+
+_RANKS: Mapping[str, int] = {OWED: 0, FAILED: 1, DROPPED: 2, EXHAUSTED: 3, DELIVERED: 4}
+
+
+def order(event: WebhookAttempted) -> tuple[int, int, int]:
+    """Of two words about one delivery the greater one holds."""
+    return (event.round, event.attempt, _RANKS.get(event.outcome, 0))
+
+
+def owed(
+    event: Notified, endpoint_id: str, now_ms: int, *, again: int = 0, body: str = ""
+) -> WebhookAttempted:
+    """The delivery of a notification to an endpoint, due at once; ``again`` counts the rounds that
+    somebody asked for, ``body`` is what was sent before.
+    """
+    return WebhookAttempted(
+        endpoint_id=endpoint_id,
+        notification_id=event.notification_id,
+        tenant=event.tenant,
+        type=event.type,
+        track_id=event.track_id,
+        sequence=event.sequence,
+        round=again,
+        outcome=OWED,
+        body=body or body_of(event),
+        due_ms=now_ms,
+    )
 
 
 def body_of(event: Notified) -> str:

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from gateway.access.exposure import require_closed
+from gateway.projection.notices import Notices
 from gateway.projection.opening import open_reservations, open_store
 from gateway.projection.projector import Projector, rebuild
 from gateway.server import Server, listen
 from gateway.services import Services
 from gateway.settings import GatewaySettings
+from processors.delivery.service import Deliveries
+from processors.delivery.settings import DeliverySettings
 from processors.runtime import find
 from processors.runtime.host import Host
 from processors.settings import StageSettings
@@ -87,10 +90,12 @@ def gateway(settings: GatewaySettings, log: Log, *, host: str, port: int) -> Ite
 def projector(settings: BusSettings, log: Log, over: threading.Event) -> Iterator[None]:
     """The projector in a thread; ``over`` is set when it ends by itself, which is a failure."""
     store, codec = open_store(settings), settings.codec()
+    reservations = open_reservations(settings)
     if store.sequence() == 0:
         # A new store, or one that was thrown away: the group's offsets say nothing about it.
         rebuild(log, codec, store)
-    project = Projector(log, codec, store, monotonic=time.monotonic)
+    notices = Notices(codec, store, reservations)
+    project = Projector(log, codec, store, notices=notices, monotonic=time.monotonic)
     stop = threading.Event()
 
     def run() -> None:
@@ -109,7 +114,17 @@ def projector(settings: BusSettings, log: Log, over: threading.Event) -> Iterato
         stop.set()
         thread.join()
         codec.close()
+        reservations.close()
         store.close()
+
+
+@contextmanager
+def deliveries(settings: DeliverySettings, log: Log) -> Iterator[Deliveries]:
+    """What sends webhooks; on the way out what is under way may end."""
+    bus = settings.bus
+    sender = Deliveries(settings, log=log, artifacts=bus.open_artifacts(), keys=bus.signing_keys())
+    with sender:
+        yield sender
 
 
 @contextmanager
@@ -139,5 +154,6 @@ def everything(
     with ExitStack() as parts:
         log = parts.enter_context(bus(gateway_settings))
         parts.enter_context(projector(gateway_settings, log, over or threading.Event()))
+        parts.enter_context(deliveries(DeliverySettings(bus=stage_settings.bus), log))
         parts.enter_context(stages(EVERY_STAGE, stage_settings, log))
         yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))

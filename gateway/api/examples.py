@@ -19,6 +19,17 @@ _PART = {
 _ETAG = '"9e107d9d372bb6826bd81d3542a419d6"'
 _LYRICS = "Twinkle, twinkle, little star\nHow I wonder what you are"
 
+_MESSAGE = "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+_ENDPOINT_VIEW = {
+    "id": "whk_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "url": "https://example.com/hooks/melisma",
+    "types": ["track.ready", "job.failed"],
+    "description": "production",
+    "status": "active",
+    "createdAt": _AT,
+    "secretNumber": 1,
+}
+
 _JOB_VIEW = {
     "jobId": _JOB,
     "trackId": _TRACK,
@@ -265,6 +276,52 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "DraftMade": {"trackId": _TRACK, "version": 2, "state": "draft"},
     "KaraokeDocument": _KARAOKE,
+    "NewEndpoint": {
+        "url": "https://example.com/hooks/melisma",
+        "types": ["track.ready", "job.failed"],
+        "description": "production",
+    },
+    "EndpointChange": {"types": ["track.ready"]},
+    "EndpointView": _ENDPOINT_VIEW,
+    "EndpointPage": {"endpoints": [_ENDPOINT_VIEW]},
+    "Rotation": {"overlapSeconds": 86_400},
+    "SecretView": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secretNumber": 2},
+    "AttemptPage": {
+        "attempts": [
+            {
+                "messageId": _MESSAGE,
+                "type": "track.ready",
+                "trackId": _TRACK,
+                "round": 0,
+                "attempt": 1,
+                "outcome": "failed",
+                "at": _AT,
+                "status": 503,
+                "error": "status",
+                "detail": "the receiver answered 503: no success",
+                "durationMs": 41,
+                "response": "busy",
+                "nextAttemptAt": _AT,
+            }
+        ]
+    },
+    "DeliveryPage": {
+        "deliveries": [
+            {
+                "messageId": _MESSAGE,
+                "type": "track.ready",
+                "trackId": _TRACK,
+                "sequence": 1,
+                "outcome": "delivered",
+                "attempts": 2,
+                "at": _AT,
+            }
+        ]
+    },
+    "Sent": {"messageId": _MESSAGE},
+    "Recovery": {"since": _AT, "what": "all"},
+    "Recovered": {"count": 3, "more": False},
+    "EventTypes": {"types": {"track.ready": "A version of a track was published."}},
     "ProblemType": {
         "code": "track_not_ready",
         "status": 425,

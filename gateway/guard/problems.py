@@ -256,6 +256,22 @@ class Code(Enum):
         "The video could not be made",
         "Read why in detail; retry the job or ask for another video.",
     )
+    # webhooks
+    WEBHOOK_ENDPOINT_NOT_FOUND = (
+        404,
+        "There is no such webhook endpoint",
+        "GET /v1/webhook-endpoints lists them.",
+    )
+    WEBHOOK_MESSAGE_NOT_FOUND = (
+        404,
+        "The endpoint was never owed such a message",
+        "GET …/attempts and GET …/deliveries list what it was.",
+    )
+    TOO_MANY_WEBHOOK_ENDPOINTS = (
+        409,
+        "There are as many webhook endpoints as a tenant may have",
+        "Delete one that is not used.",
+    )
     # the product
     INTERNAL = (
         500,

@@ -1,7 +1,8 @@
-"""The projector: every topic of the catalog, folded into the projection store.
+"""The projector: the topics of jobs and tracks, folded into the projection store.
 
 A batch is folded in memory, written, and only then are its offsets committed, so a crash in
-between folds it again, which changes nothing.
+between folds it again, which changes nothing. With the offsets go the notifications that webhooks
+are made of: whoever is told of something can read it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import structlog
 
 from gateway.projection.cells import Document, join
 from gateway.projection.fold import fold
+from gateway.projection.notices import Notices, tells
 from gateway.projection.store import Applied, ProjectionStore, StoreError
-from topics.catalog import CATALOG, dead_letter_topic
+from topics.catalog import PROJECTED, dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import (
     Consumer,
@@ -70,7 +72,7 @@ class Status:
 
 
 class Projector:
-    """Consumes every topic of the catalog in the group ``projector``."""
+    """Consumes the topics that the projection is made of in the group ``projector``."""
 
     def __init__(
         self,
@@ -78,15 +80,18 @@ class Projector:
         codec: Codec,
         store: ProjectionStore,
         *,
+        notices: Notices | None = None,
         batch: int = BATCH,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Without ``notices`` nobody is told of anything."""
         self._bus = log
+        self._notices = notices
         self._codec = codec
         self._store = store
         self._batch = batch
         self._monotonic = monotonic
-        self._topics = [codec.on_log(name) for name in CATALOG]
+        self._topics = [codec.on_log(name) for name in PROJECTED]
         self._dead_letters = codec.on_log(dead_letter_topic(GROUP))
         self._status = Status()
 
@@ -135,6 +140,9 @@ class Projector:
                     except LogError as error:
                         # Nothing was written, the dead letters neither: a broker that is away for
                         # longer than a transaction waits comes back.
+                        if isinstance(error, Doubtful):
+                            producer = None  # what is told twice has one id; letters have none
+                            letters = [each for each in letters if not self._is_letter(each)]
                         if self._log_failed("offsets not committed; tried again", error, stop):
                             return
         finally:
@@ -151,7 +159,9 @@ class Projector:
         return stop.wait(_pause_s(failures))
 
     def _project(self, records: Sequence[Record], stop: threading.Event) -> list[Outgoing] | None:
-        """Fold and write a batch; its dead letters, or None when stopped before it was written."""
+        """Fold and write a batch; its dead letters and notifications, or None when stopped before
+        it was written.
+        """
         folded = None
         while folded is None:
             try:
@@ -159,26 +169,35 @@ class Projector:
             except LogError as error:
                 if self._log_failed("the schema registry cannot be asked", error, stop):
                     return None
-        changes, letters = folded
+        changes, letters, telling = folded
         while True:
             try:
                 self._store.apply(changes)
+                told = self._notices.of(telling) if self._notices else []
             except StoreError as error:
                 failures = self._status.store_failures + 1
                 self._moved(store_failures=failures)
                 _log.error("the projection cannot be written", failures=failures, reason=str(error))
                 if stop.wait(_pause_s(failures)):
                     return None
+            except LogError as error:
+                if self._log_failed("the schema registry cannot be asked", error, stop):
+                    return None
             else:
-                return letters
+                return letters + told
 
-    def _fold(self, records: Iterable[Record]) -> tuple[Collection[Document], list[Outgoing]]:
-        """The records' changes, and the letters of those that are no events."""
+    def _fold(
+        self, records: Iterable[Record]
+    ) -> tuple[Collection[Document], list[Outgoing], list[Envelope]]:
+        """The records' changes, the letters of those that are no events, and what is told."""
         letters: list[Outgoing] = []
+        telling: list[Envelope] = []
         # Merged as they come: thousands of changes side by side would keep the collector busy.
-        return join(self._changes(records, letters)).values(), letters
+        return join(self._changes(records, letters, telling)).values(), letters, telling
 
-    def _changes(self, records: Iterable[Record], letters: list[Outgoing]) -> Iterator[Document]:
+    def _changes(
+        self, records: Iterable[Record], letters: list[Outgoing], telling: list[Envelope]
+    ) -> Iterator[Document]:
         for record in records:
             try:
                 envelope = self._codec.decode(record)
@@ -192,6 +211,8 @@ class Projector:
                     reason=str(poison),
                 )
             else:
+                if tells(envelope.event):
+                    telling.append(envelope)
                 yield from fold(envelope)
 
     def _commit(
@@ -201,7 +222,10 @@ class Projector:
         records: Sequence[Record],
         letters: Sequence[Outgoing],
     ) -> Producer | None:
-        """Commit offsets and dead letters together; the producer to go on with, if it is sound."""
+        """Commit offsets, dead letters and notifications together; the producer to go on with, if
+        it is sound.
+        """
+        poisoned = sum(map(self._is_letter, letters))
         offsets = {record.tp: record.offset + 1 for record in records}
         try:
             with producer.transaction() as transaction:
@@ -212,13 +236,18 @@ class Projector:
             # Whoever owns the partitions now folds these records again, which changes nothing.
             _log.info("offsets not committed", reason=str(error))
             producer.close()
+            if isinstance(error, Doubtful) and poisoned < len(letters):
+                raise  # nobody else would tell of what was folded here
             return None
         self._moved(
-            events=self._status.events + len(records) - len(letters),
-            poisoned=self._status.poisoned + len(letters),
+            events=self._status.events + len(records) - poisoned,
+            poisoned=self._status.poisoned + poisoned,
             store_failures=0,
         )
         return producer
+
+    def _is_letter(self, out: Outgoing) -> bool:
+        return out.topic == self._dead_letters
 
     def _moved(self, **changes: int) -> None:
         self._status = replace(self._status, looped_at=self._monotonic(), **changes)
@@ -269,7 +298,7 @@ def catch_up(
             else:
                 yield from fold(envelope)
 
-    reader = log.reader([codec.on_log(name) for name in CATALOG], start=positions)
+    reader = log.reader([codec.on_log(name) for name in PROJECTED], start=positions)
     try:
         while not reader.caught_up():
             records = reader.poll(_POLL_S, batch)

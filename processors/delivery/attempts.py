@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from processors.delivery.health import Health
-from processors.delivery.owed import DELIVERED, DROPPED, EXHAUSTED, FAILED
 from processors.delivery.schedule import Schedule
 from processors.delivery.sending import GONE, Answer
 from schemas.events import WebhookAttempted
+from schemas.webhooks import DELIVERED, DROPPED, EXHAUSTED, FAILED
 
 
 def after(

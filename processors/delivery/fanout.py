@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from processors.delivery.owed import OWED
-from schemas.events import Notified, WebhookAttempted
-from schemas.webhooks import ENDPOINT_DISABLED, STANDING_ONLY, body_of
+from schemas.events import Notified
+from schemas.webhooks import ENDPOINT_DISABLED, STANDING_ONLY, owed
 from topics import logs
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Doubtful, Fenced, Log, LogError, Outgoing, Producer, Record
@@ -37,22 +36,6 @@ def recipients(event: Notified, directory: Directory) -> Iterator[Endpoint]:
         callback = directory.endpoint(event.tenant, event.callback_id)
         if callback is not None and callback.status in ("active", "paused"):
             yield callback
-
-
-def owed(event: Notified, endpoint: Endpoint, now_ms: int, *, round_: int = 0) -> WebhookAttempted:
-    """The delivery of a notification to an endpoint, due at once."""
-    return WebhookAttempted(
-        endpoint_id=endpoint.id,
-        notification_id=event.notification_id,
-        tenant=event.tenant,
-        type=event.type,
-        track_id=event.track_id,
-        sequence=event.sequence,
-        round=round_,
-        outcome=OWED,
-        body=body_of(event),
-        due_ms=now_ms,
-    )
 
 
 class Fanout:
@@ -131,7 +114,7 @@ class Fanout:
             return
         for endpoint in recipients(event, self._directory):
             told = Envelope.caused(
-                owed(event, endpoint, now_ms),
+                owed(event, endpoint.id, now_ms),
                 by=envelope.id,
                 source=SOURCE,
                 time_ms=now_ms,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-
 _WIDEST = 1024  # the window's; the worker's own limit is far below
 
 

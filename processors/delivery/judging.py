@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from processors.delivery.owed import OWED
 from schemas.events import Notified, WebhookAttempted, WebhookEndpointJudged
-from schemas.webhooks import ENDPOINT_DISABLED, PROBE, body_of
+from schemas.webhooks import ENDPOINT_DISABLED, PROBE, owed
 from topics.webhooks import Endpoint
 
 _REASONS = {
@@ -65,12 +64,4 @@ def probe_of(endpoint: Endpoint, now_ms: int) -> WebhookAttempted:
         occurred_ms=now_ms,
         callback_id="",
     )
-    return WebhookAttempted(
-        endpoint_id=endpoint.id,
-        notification_id=told.notification_id,
-        tenant=endpoint.tenant,
-        type=PROBE,
-        track_id="",
-        outcome=OWED,
-        body=body_of(told),
-    )
+    return owed(told, endpoint.id, now_ms)

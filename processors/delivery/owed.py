@@ -14,15 +14,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.events import WebhookAttempted
+from schemas.webhooks import FAILED, OWED, order
 
-OWED, FAILED, EXHAUSTED, DROPPED, DELIVERED = (
-    "owed",
-    "failed",
-    "exhausted",
-    "dropped",
-    "delivered",
-)
-_RANKS = {OWED: 0, FAILED: 1, DROPPED: 2, EXHAUSTED: 3, DELIVERED: 4}
 LIVE = frozenset({OWED, FAILED})
 """Outcomes behind which another attempt comes."""
 
@@ -44,11 +37,6 @@ class Name(NamedTuple):
 def name_of(event: WebhookAttempted) -> Name:
     """The delivery that an attempt belongs to."""
     return Name(event.endpoint_id, event.notification_id)
-
-
-def order(event: WebhookAttempted) -> tuple[int, int, int]:
-    """The greater one is newer."""
-    return (event.round, event.attempt, _RANKS.get(event.outcome, 0))
 
 
 @dataclass(slots=True)

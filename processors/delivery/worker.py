@@ -17,13 +17,13 @@ from processors.delivery.attempts import after, given_up
 from processors.delivery.courier import Courier, Errand, Report
 from processors.delivery.fanout import SOURCE
 from processors.delivery.judging import disabled, news_of, probe_of, reenabled
-from processors.delivery.owed import DELIVERED, Delivery, Name, Partition, name_of
+from processors.delivery.owed import Delivery, Name, Partition, name_of
 from processors.delivery.queue import Queue
 from processors.delivery.sending import GONE, Answer
 from processors.delivery.settings import DeliverySettings
 from processors.runtime.clock import Clock
 from schemas.events import Event, WebhookAttempted
-from schemas.webhooks import PROBE
+from schemas.webhooks import DELIVERED, PROBE
 from topics import logs
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Log, LogError, Outgoing, Producer, Record, TopicPartition

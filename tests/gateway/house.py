@@ -88,6 +88,7 @@ class House:
     elsewhere: ArtifactStore | None = None  # instead of a folder
 
     def __post_init__(self) -> None:
+        self.settings = self.settings.model_copy(update={"data_dir": self.folder / "data"})
         self.base_url = BASE_URL  # signed URLs begin with it
         self.log = EmbeddedLog(self.folder / "log.db")
         self.log.provision(partitions(()))

@@ -31,7 +31,7 @@ from schemas import avsc
 from schemas.events import EVENTS
 from tests.gateway.projection.contract import published
 from tests.gateway.projection.histories import TENANT, Track
-from topics.catalog import CATALOG, PARTITIONS
+from topics.catalog import CATALOG, PARTITIONS, PROJECTED
 from topics.codec import Codec, Envelope, LocalIds
 from topics.log import Consumer, Log, LogError, Outgoing, Producer, Record
 from topics.log.embedded import EmbeddedLog
@@ -150,7 +150,7 @@ class TestRun:
         apply_now(expected, [*first.envelopes, *second.envelopes])
         assert store.dump() == expected.dump()
         expected.close()
-        assert projector.status.partitions == len(CATALOG) * PARTITIONS
+        assert projector.status.partitions == len(PROJECTED) * PARTITIONS
 
     def test_goes_on_where_it_committed(self, log: Log, store: SqliteStore) -> None:
         history = published()
@@ -240,7 +240,7 @@ class TestRun:
             b"2",
         ]
 
-    @pytest.mark.parametrize("topic", sorted(CATALOG))
+    @pytest.mark.parametrize("topic", sorted(PROJECTED))
     def test_poison_of_every_topic_is_kept_as_it_was(
         self, log: Log, store: SqliteStore, topic: str
     ) -> None:

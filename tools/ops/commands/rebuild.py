@@ -9,14 +9,14 @@ from gateway.projection.sqlite import SqliteStore
 from tools.ops import display, reading
 from tools.ops.rebuild import Built, build, fold_over, replace
 from tools.ops.workplace import Workplace, workplace
-from topics.catalog import CATALOG
+from topics.catalog import PROJECTED
 
 
 def rebuild(*, to: Path | None, data: Path | None, output: display.Output) -> None:
     """Rebuild in place, or into another folder, and say what that changed."""
     with workplace(data) as place:
         began = time.monotonic()
-        total = reading.count(place.log, [place.codec.on_log(name) for name in CATALOG])
+        total = reading.count(place.log, [place.codec.on_log(name) for name in PROJECTED])
         with display.progress("folding", total) as counted:
             made = _made(place, to, counted)
         seconds = time.monotonic() - began

@@ -1,0 +1,143 @@
+"""What webhooks tell of the events that were just folded.
+
+The projector writes notifications after the store has taken what they speak of, in the transaction
+of its offsets: a receiver that asks at once sees it. Their ids follow from the events and their
+sequence from a counter that gives the same notification the same number again, so a batch that is
+folded twice tells nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.projection.reservations import Reservations
+from gateway.projection.store import ProjectionStore
+from schemas import webhooks
+from schemas.events import (
+    Event,
+    JobCanceled,
+    JobFailed,
+    LyricsEdited,
+    Mastered,
+    Notified,
+    Published,
+    Work,
+)
+from topics.codec import Codec, Envelope, event_id
+from topics.log import Outgoing
+
+SOURCE = "projector"
+
+
+class Notices:
+    """Makes notifications of what was folded. Belongs to the projector."""
+
+    def __init__(self, codec: Codec, store: ProjectionStore, reservations: Reservations) -> None:
+        self._codec = codec
+        self._store = store
+        self._reservations = reservations
+
+    def of(self, envelopes: Iterable[Envelope]) -> list[Outgoing]:
+        """The notifications of these events. Raises `gateway.projection.store.StoreError`."""
+        return [self._codec.encode(each) for each in map(self._told, envelopes) if each]
+
+    def _told(self, envelope: Envelope) -> Envelope | None:
+        about = _ABOUT[type(envelope.event)](envelope.event, self._store)
+        if about is None:
+            return None
+        number = event_id(envelope.id, SOURCE, Notified.topic)
+        told = replace(
+            about,
+            notification_id=f"msg_{number.replace('-', '')}",
+            occurred_ms=envelope.time_ms,
+        )
+        told = replace(
+            told,
+            sequence=self._reservations.reserve_version(
+                told.tenant, f"notices-{told.track_id}", told.notification_id, floor=0
+            ),
+        )
+        return Envelope.caused(
+            told,
+            by=envelope.id,
+            source=SOURCE,
+            time_ms=envelope.time_ms,
+            traceparent=envelope.traceparent,
+        )
+
+
+def tells(event: Event) -> bool:
+    """Whether webhooks may tell of an event."""
+    return type(event) in _ABOUT
+
+
+About = Callable[[Any, ProjectionStore], Notified | None]
+
+
+def _made(event_type: str) -> About:
+    def about(event: Published | Mastered, store: ProjectionStore) -> Notified | None:
+        work: Work = event.work
+        if work.replay_id and not work.callback_id:
+            return None  # a replay tells somebody only if it was asked to
+        return _notice(
+            event_type, work.tenant, work.track_id, work.job_id, work.version, work.callback_id
+        )
+
+    return about
+
+
+def _ended(event_type: str) -> About:
+    def about(event: JobFailed | JobCanceled, store: ProjectionStore) -> Notified | None:
+        job = store.job(event.tenant, event.job_id)
+        if job is not None and job.state == "succeeded" and job.attempt == event.attempt:
+            return None  # what was published before outranks it, and was told
+        if job is not None and job.replay_id and not job.callback_id:
+            return None
+        notice = _notice(
+            event_type,
+            event.tenant,
+            event.track_id,
+            event.job_id,
+            job.version if job is not None else 0,
+            job.callback_id if job is not None else "",
+        )
+        if isinstance(event, JobFailed):
+            return replace(notice, code=event.code, message=event.message, stage=event.stage)
+        return replace(notice, code="canceled", message=event.reason)
+
+    return about
+
+
+def _edited(event: LyricsEdited, store: ProjectionStore) -> Notified | None:
+    track = store.track(event.tenant, event.track_id)
+    first = next(iter(track.jobs), None) if track is not None else None
+    job = store.job(event.tenant, first.job_id) if first is not None else None
+    callback = job.callback_id if job is not None else ""
+    return _notice(
+        webhooks.LYRICS_UPDATED, event.tenant, event.track_id, "", event.version, callback
+    )
+
+
+def _notice(
+    event_type: str, tenant: str, track_id: str, job_id: str, version: int, callback_id: str
+) -> Notified:
+    return Notified(
+        notification_id="",
+        tenant=tenant,
+        type=event_type,
+        track_id=track_id,
+        job_id=job_id,
+        version=version,
+        callback_id=callback_id,
+    )
+
+
+_ABOUT: Mapping[type[Event], About] = {
+    Published: _made(webhooks.TRACK_READY),
+    Mastered: _made(webhooks.MASTERING_READY),
+    JobFailed: _ended(webhooks.JOB_FAILED),
+    JobCanceled: _ended(webhooks.JOB_CANCELED),
+    LyricsEdited: _edited,
+}

@@ -1,0 +1,1 @@
+"""Webhook endpoints as their owners see and change them."""
