@@ -13,6 +13,10 @@ from tests import stack
 hypothesis.settings.register_profile("melisma", deadline=None)
 hypothesis.settings.load_profile("melisma")
 
+# The same with and without the extra `models`, and no hub is asked: who wants a model says so.
+for stage in ("SEPARATION", "TRANSCRIPTION", "ALIGNMENT"):
+    os.environ[f"{stage}_BACKEND"] = "light"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out the tests of the marker ``stack`` where Java or Maven are missing, and say what

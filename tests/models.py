@@ -15,7 +15,9 @@ def require(*packages: str) -> None:
     """Skip the module where the extra ``models`` is not installed; CI demands it."""
     if not os.environ.get("MELISMA_REQUIRE_MODELS"):
         for package in packages:
-            pytest.importorskip(package, reason="needs the models: `make setup-models`")
+            pytest.importorskip(
+                package, reason="the full backends are left out: `make setup-models` installs them"
+            )
     import torch
 
     torch.set_num_threads(1)  # tests run side by side; threads that spin make them crawl

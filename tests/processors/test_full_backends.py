@@ -38,7 +38,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def environment(folder: Path, model: str, **settings: Any) -> StageEnvironment:
-    return StageEnvironment(folder, speech_models={"en": model}, use_gpu=False, **settings)
+    backends = {"transcription_backend": "auto", "alignment_backend": "auto"}
+    return StageEnvironment(
+        folder, speech_models={"en": model}, use_gpu=False, **(backends | settings)
+    )
 
 
 def job(env: StageEnvironment, folder: Path, **fields: Any) -> Work:
