@@ -126,6 +126,34 @@ def master(
 
 
 @app.command()
+def extract(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Sound or video files of any length.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder; each file gets one in it.")] = Path(
+        "out"
+    ),
+    extractors: Annotated[
+        list[str] | None,
+        typer.Option("--extractor", "-e", help="Only this one; may be repeated. All without it."),
+    ] = None,
+    table: Annotated[bool, typer.Option("--csv", help="Also features.csv, a row a file.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--plots/--no-plots", help="Draw a picture of each file.")
+    ] = True,
+    device: Annotated[
+        str, typer.Option("--device", help="cpu, auto, or torch's name of one: cuda.")
+    ] = "cpu",
+) -> None:
+    """Measure features of files: tempo, beats, pitch, key, loudness, timbre, structure."""
+    from tools.extract import extract_files
+
+    extract_files(
+        files, out=out, extractors=extractors or (), device=device, table=table, pictures=pictures
+    )
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
 ) -> None:
