@@ -10,6 +10,8 @@ from fastapi_offline import FastAPIOffline
 from gateway.access.door import Door
 from gateway.api import (
     aliases,
+    asyncapi,
+    clips,
     description,
     health,
     jobs,
@@ -53,7 +55,12 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(aliases.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(problems.router)
+    if settings.docs:
+        app.include_router(asyncapi.router)
     app.include_router(store.router)
+    app.include_router(clips.router)
+    app.include_router(clips.callbacks)
+    clips.install(app)
 
     responses.install(app)
     description.install(app)

@@ -6,10 +6,14 @@ from gateway.filenames import clean_filename
 from gateway.guard.clients import Caller
 from gateway.guard.problems import Code, Problem
 from gateway.identifiers import MASTER
+from gateway.projection.clips import CHANNEL
 from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
 from gateway.steps import step_of
+
+_NO_TRACKS = (f"{MASTER}_", f"{CHANNEL}_", "clp_")
+"""What is kept as a track and is none: masters, channels of generated songs, their clips."""
 
 RETRY_AFTER_S = 2
 """Asked of a client that polls; it should wait longer each time."""
@@ -18,7 +22,7 @@ RETRY_AFTER_S = 2
 def find_track(services: Services, caller: Caller, track_id: str) -> Track:
     """A track of the caller's tenant. Raises 404."""
     track = services.store.track(caller.tenant, track_id)
-    if track is None or track_id.startswith(f"{MASTER}_"):
+    if track is None or track_id.startswith(_NO_TRACKS):
         raise Problem(Code.TRACK_NOT_FOUND, f"There is no track '{track_id[:64]}'.")
     return track
 

@@ -48,7 +48,9 @@ class JobView(Wire):
 
     job_id: str
     track_id: str
-    kind: Literal["import", "reprocess", "rollback", "replay", "mastering", "video"] | None = None
+    kind: (
+        Literal["import", "reprocess", "rollback", "replay", "mastering", "video", "clip"] | None
+    ) = None
     version: int | None = Field(default=None, description="The track version it publishes.")
     state: Literal["queued", "running", "failed", "canceled", "succeeded"]
     step: str | None = Field(default=None, description="The step it stands at.")

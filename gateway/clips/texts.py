@@ -1,4 +1,4 @@
-"""The words for people, in the two languages of the product; they are data (``data/texts.yaml``)."""
+"""The words for people, in the two languages of the product: data, in ``data/texts.yaml``."""
 
 from __future__ import annotations
 

@@ -63,21 +63,22 @@ def _requested(envelope: Envelope, event: GenerationRequested) -> tuple[Change, 
     cells = job_cells(envelope, work.track_id)
     cells["state"] = state_cell(work.attempt, QUEUED, "", "queued")
     cells["work"] = Cell(order(work.attempt), envelope.id, work.to_wire())
-    cells["request"] = Cell(
-        0,
-        envelope.id,
-        {
-            "version": work.version,
-            "kind": "clip",
-            "fromStage": work.from_stage,
-            "createdMs": wanted.requested_ms or envelope.time_ms,
-            "callbackId": work.callback_id,
-            "title": work.title,
-            "artist": work.artist,
-            "language": work.language,
-            "generation": wanted.to_wire(),
-        },
-    )
+    if event.reason != "retry":  # a retry does not ask anew
+        cells["request"] = Cell(
+            0,
+            envelope.id,
+            {
+                "version": work.version,
+                "kind": "clip",
+                "fromStage": work.from_stage,
+                "createdMs": wanted.requested_ms or envelope.time_ms,
+                "callbackId": work.callback_id,
+                "title": work.title,
+                "artist": work.artist,
+                "language": work.language,
+                "generation": wanted.to_wire(),
+            },
+        )
     if wanted.refusal:
         _failed(cells, envelope, work.attempt, wanted.refusal, "", "submission")
         cells["clip/stage"] = _stage(envelope, work.attempt, 90, 0, code=wanted.refusal)

@@ -93,6 +93,8 @@ class Track:
     jobs: Sequence[TrackJob] = ()
     """Those that make versions."""
     videos: Sequence[TrackVideo] = ()
+    last_song: Mapping[str, Any] = field(default_factory=dict)
+    """Of a channel of generated songs: its newest one."""
     created_ms: int = 0
     updated_ms: int = 0
 
@@ -163,6 +165,7 @@ def track_of(document: Document) -> Track:
         versions=tuple(versions.values()),
         jobs=jobs,
         videos=_videos(cells),
+        last_song=cells["last"].value if "last" in cells else {},
         created_ms=cells["first"].value if "first" in cells else 0,
         updated_ms=cells["updated"].value if "updated" in cells else 0,
     )
