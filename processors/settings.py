@@ -103,6 +103,12 @@ class StageSettings(BaseSettings):
         default=SecretStr(""), description="Key for it; empty where it needs none."
     )
 
+    video_fonts: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(Path("/usr/local/share/fonts"), Path("/usr/share/fonts")),
+        description="Folders of fonts, comma-separated, for what DejaVu Sans (bundled) cannot "
+        "write in a video: Chinese, Japanese, Korean, Thai, Devanagari, ….",
+    )
+
     slots: dict[str, PositiveInt] = Field(
         default_factory=dict,
         description='Tries at once by stage, over what it declares: {"separation": 2}.',
@@ -140,9 +146,9 @@ class StageSettings(BaseSettings):
         description="Name of this process, unique among the workers of a stage.",
     )
 
-    @field_validator("mastering_rules", mode="before")
+    @field_validator("mastering_rules", "video_fonts", mode="before")
     @classmethod
-    def _rule_files(cls, value: object) -> object:
+    def _paths(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(Path(item.strip()) for item in value.split(",") if item.strip())
         return value

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +88,12 @@ def running(
     stdin: int,
     stdout: int,
     file_bytes: int = _LOG_BYTES,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """FFmpeg at work on ``seconds`` of sound, with the file its log goes to.
 
+    ``folder`` is where relative names lie, ``environment`` what it is told besides the path.
     Killed when the block is left early or when it takes longer than the sound lasts.
     """
     allowed = _PATIENCE_S + seconds
@@ -104,7 +107,9 @@ def running(
             stdin=stdin,
             stdout=stdout,
             stderr=log,
-            env={"PATH": os.defpath, "LC_ALL": "C"},  # no proxies, no presets from outside
+            # no proxies, no presets from outside
+            env={"PATH": os.defpath, "LC_ALL": "C", **(environment or {})},
+            cwd=folder,
         )
         watchdog = threading.Timer(allowed, process.kill)
         watchdog.daemon = True

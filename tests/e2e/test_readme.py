@@ -70,13 +70,15 @@ def test_the_walk_through_publishes_a_song(
     assert ran.returncode == 0, ran.stderr
     assert "HTTP/1.1 425" in ran.stdout
     assert "retry-after:" in ran.stdout.lower()
-    early, draft, again, versions, diff, cancel, retry = bodies(ran.stdout)
+    early, draft, again, versions, diff, film, cancel, retry = bodies(ran.stdout)
     assert early["code"] == "track_not_ready"
     assert (draft["version"], draft["state"]) == (2, "draft")
     assert again["version"] == 2
     assert [each["version"] for each in versions["versions"]] == [1, 2]
     assert diff["summary"]["words"]["text"] == 1
     assert (tmp_path / "song.ass").read_text("utf-8").startswith("[Script Info]")
+    assert film["videoId"] == film["jobId"]
+    assert (tmp_path / "karaoke.mp4").read_bytes()[4:8] == b"ftyp"
     assert (cancel["code"], retry["code"]) == ("job_ended", "job_not_failed")
     assert soundfile.info(tmp_path / "minus.flac").duration == pytest.approx(
         song.mix.seconds, abs=0.01

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.eval.pieces import MADE_KINDS, Piece, made
 
 _ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _DONE = "row: "
+_NO_MODEL = "model_unavailable"  # as `processors.choices` says it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.one:
         return _one(given.one)
-    backends = given.backends or (["light", "full"] if find_spec("nemo") else ["light"])
+    backends = list(given.backends or (["light", "full"] if find_spec("nemo") else ["light"]))
     console = Console(stderr=True)
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
@@ -55,13 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 else made(given.kinds, given.seeds, Path(scratch))
             )
             for piece in songs:
-                for backend in backends:
+                for backend in tuple(backends):
                     console.print(f"{piece.name} by {backend} …", style="dim")
                     row = _alone(piece, backend)
                     if isinstance(row, Row):
                         rows.append(row)
+                    elif row.code == _NO_MODEL and not given.backends:
+                        console.print(f"{backend} is left out: {row.message}", style="yellow")
+                        backends.remove(backend)
                     else:
-                        failed.append(f"{piece.name} by {backend}: {row}")
+                        failed.append(f"{piece.name} by {backend}: {row.message}")
     except NoDataset as error:
         console.print(f"eval: {error}", style="red")
         return 2
@@ -93,7 +98,15 @@ def _concluded(rows: Sequence[Row], failed: Sequence[str], out: Path, dataset: P
     return 1 if missed or not rows else 0
 
 
-def _alone(piece: Piece, backend: str) -> Row | str:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a song could not be measured."""
+
+    code: str
+    message: str
+
+
+def _alone(piece: Piece, backend: str) -> Row | Refused:
     """Measured in a fresh process; why it could not be, otherwise."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.eval", "--one", backend],
@@ -105,14 +118,12 @@ def _alone(piece: Piece, backend: str) -> Row | str:
     )
     found = [line for line in run.stdout.splitlines() if line.startswith(_DONE)]
     if not found:
-        return f"ended with status {run.returncode}"
+        return Refused("ended", f"its process ended with status {run.returncode}")
     told = json.loads(found[-1].removeprefix(_DONE))
-    return told["refused"] if "refused" in told else Row(**told)
+    return Refused(**told["refused"]) if "refused" in told else Row(**told)
 
 
 def _one(backend: str) -> int:
-    from dataclasses import asdict
-
     from processors.runtime import Reject, Retry
     from tests.eval.measuring import measure
     from topics import logs
@@ -123,7 +134,7 @@ def _one(backend: str) -> int:
         try:
             told = asdict(measure(piece, backend, Path(folder)))
         except (Reject, Retry) as refusal:
-            told = {"refused": refusal.message}
+            told = {"refused": {"code": refusal.code, "message": refusal.message}}
     print(_DONE + json.dumps(told, ensure_ascii=False))
     return 0
 

@@ -154,12 +154,17 @@ def amber(pictures: Frames) -> NDArray[np.int64]:
     """Pixels a frame in the colour of sung words (#ffc830)."""
     red, green, blue = (pictures[..., channel].astype(np.int16) for channel in range(3))
     lit = (red > 190) & (green > 130) & (green < 235) & (blue < 110)
-    return np.count_nonzero(lit, axis=(1, 2)).astype(np.int64)
+    return _counted(lit)
 
 
 def white(pictures: Frames) -> NDArray[np.int64]:
     """Pixels a frame in the colour of words that are still to come."""
-    return np.count_nonzero(pictures.min(axis=-1) > 200, axis=(1, 2)).astype(np.int64)
+    return _counted(pictures.min(axis=-1) > 200)
+
+
+def _counted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    counts: NDArray[np.int64] = mask.reshape(len(mask), -1).sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def _ffmpeg(*arguments: str) -> bytes:
