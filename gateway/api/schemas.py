@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from schemas.documents.analysis import Analysis
+from schemas.documents.audio_manifest import AudioManifest
 from schemas.documents.checks import Checks
 from schemas.documents.decision import Decision, Overrides
 from schemas.documents.karaoke import KaraokeDocument
@@ -17,12 +18,13 @@ from schemas.documents.report import Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_OF_MASTERS: Mapping[str, type[Document]] = {
+_OF_RESULTS: Mapping[str, type[Document]] = {
     "analysis-1": Analysis,
     "decision-1": Decision,
     "overrides-1": Overrides,
     "report-1": Report,
     "checks-1": Checks,
+    "audio_manifest_v1": AudioManifest,
 }
 
 router = APIRouter(tags=["schemas"])
@@ -41,16 +43,18 @@ def karaoke(request: Request) -> JSONResponse:
 
 @router.get(
     "/schemas/{name}.json",
-    summary="JSON Schema of a master's documents",
+    summary="JSON Schema of a result's document",
     response_class=JSONResponse,
     responses={200: {"description": "A JSON Schema (2020-12) of that document."}},
 )
-def of_masters(
-    name: Literal["analysis-1", "decision-1", "overrides-1", "report-1", "checks-1"],
+def of_results(
+    name: Literal[
+        "analysis-1", "decision-1", "overrides-1", "report-1", "checks-1", "audio_manifest_v1"
+    ],
     request: Request,
 ) -> JSONResponse:
-    """What the artifacts of a mastering job hold."""
-    return _published(request, name, _OF_MASTERS[name])
+    """What the artifacts of a mastering job, and the manifest of an extraction, hold."""
+    return _published(request, name, _OF_RESULTS[name])
 
 
 def _published(request: Request, name: str, document: type[Document]) -> JSONResponse:
