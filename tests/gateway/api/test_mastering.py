@@ -522,7 +522,8 @@ def test_a_request_without_a_client_is_refused(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["analysis-1", "decision-1", "overrides-1", "report-1", "checks-1"]
+    "name",
+    ["analysis-1", "decision-1", "overrides-1", "report-1", "checks-1", "audio_manifest_v1"],
 )
 def test_the_documents_have_their_schemas(house: House, name: str) -> None:
     schema = house.client(headers={}).get(f"/v1/schemas/{name}.json").json()
