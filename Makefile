@@ -86,8 +86,9 @@ api: $(VENV)/.core ## Run the gateway and the projector alone
 worker: $(VENV)/.core ## Run the stages alone (STAGES="separation alignment")
 	$(BIN)/melisma worker $(STAGES)
 
-schemas: $(VENV)/.core ## Bring events.py and the schema history in step with the .avsc files
+schemas: $(VENV)/.core ## Bring events.py, the schema history and the API descriptions in step
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m gateway.describing
 
 clean: ## Remove what was built, installed and made
 	rm -rf $(VENV) build dist out data .mypy_cache .ruff_cache .pytest_cache .hypothesis

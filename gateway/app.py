@@ -26,7 +26,9 @@ from gateway.api import (
 from gateway.guard import responses
 from gateway.guard.limits import BodyLimit
 from gateway.guard.protection import Protection
+from gateway.guard.remembered import Remembered
 from gateway.guard.tracing import Tracing
+from gateway.projection.sqlite import SqliteStore
 from gateway.services import Services
 from topics.artifacts.signing import STORE_PATH
 
@@ -71,6 +73,8 @@ def create_app(services: Services) -> FastAPI:
         patience_s=settings.body_timeout_seconds,
         exempt=(STORE_PATH,),
     )
+    if isinstance(services.store, SqliteStore):
+        app.add_middleware(Remembered, sequence=services.store.sequence, clock_ms=services.clock_ms)
     app.add_middleware(
         Door,
         settings=settings,

@@ -7,7 +7,8 @@ import os
 import hypothesis
 import pytest
 
-from tests import stack
+from tests import planted, stack
+from tests.planted import pytest_runtest_makereport  # noqa: F401  (a hook)
 
 # How long an example takes is the machine's affair: no test is timed.
 hypothesis.settings.register_profile("melisma", deadline=None)
@@ -36,6 +37,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Leave no server behind; xdist's processes leave that to the one that they report to."""
     if not stack.is_worker():
         stack.stop(session.config)
+    planted.search(session)
 
 
 @pytest.fixture(scope="session")

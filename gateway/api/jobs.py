@@ -55,8 +55,16 @@ EVENT_STREAM: dict[int | str, dict[str, Any]] = {
         "description": "Server-sent events; each holds the whole state. Comments keep it open.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
-                "example": 'id: 5d41402abc4b2a76\nevent: job\ndata: {"jobId":"job_…"}\n\n',
+                # Of one event: OpenAPI 3.1 has no word for a stream of them.
+                "schema": {
+                    "type": "object",
+                    "required": ["data"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "event": {"type": "string", "enum": ["job", "track"]},
+                        "data": {"type": "string", "description": "The state, as JSON."},
+                    },
+                },
             }
         },
     },

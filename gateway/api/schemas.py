@@ -8,6 +8,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from gateway.guard.problems import Code
+from gateway.guard.responses import documented
 from schemas.documents.analysis import Analysis
 from schemas.documents.audio_manifest import AudioManifest
 from schemas.documents.checks import Checks
@@ -27,13 +29,20 @@ _OF_RESULTS: Mapping[str, type[Document]] = {
     "audio_manifest_v1": AudioManifest,
 }
 
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
+
+
 router = APIRouter(tags=["schemas"])
 
 
 @router.get(
     "/schemas/karaoke-1.json",
     summary="JSON Schema of karaoke-json",
-    response_class=JSONResponse,
+    response_class=SchemaResponse,
     responses={200: {"description": "A JSON Schema (2020-12) of karaoke/1."}},
 )
 def karaoke(request: Request) -> JSONResponse:
@@ -44,8 +53,9 @@ def karaoke(request: Request) -> JSONResponse:
 @router.get(
     "/schemas/{name}.json",
     summary="JSON Schema of a result's document",
-    response_class=JSONResponse,
-    responses={200: {"description": "A JSON Schema (2020-12) of that document."}},
+    response_class=SchemaResponse,
+    responses={200: {"description": "A JSON Schema (2020-12) of that document."}}
+    | documented(Code.VALIDATION_FAILED, shared=()),
 )
 def of_results(
     name: Literal[
@@ -63,6 +73,4 @@ def _published(request: Request, name: str, document: type[Document]) -> JSONRes
         "$schema": DIALECT,
         "$id": f"{base_url}/v1/schemas/{name}.json",
     } | document.model_json_schema(mode="serialization")
-    return JSONResponse(
-        schema, media_type="application/schema+json", headers={"Cache-Control": "max-age=3600"}
-    )
+    return SchemaResponse(schema, headers={"Cache-Control": "max-age=3600"})

@@ -20,6 +20,7 @@ from topics import trace
 
 _log = structlog.get_logger("gateway")
 
+# Nor are polls that were told what they knew already: a line each would bury the rest.
 _QUIET = frozenset({"/healthz", "/readyz"})  # asked every few seconds by probes
 
 
@@ -71,7 +72,7 @@ class Tracing:
             await problem_response(request, Problem(Code.INTERNAL))(scope, receive, traced)
             del error
         finally:
-            if scope["path"] not in _QUIET:
+            if scope["path"] not in _QUIET and not scope["state"].get("nothing_new"):
                 _log.info(
                     "request",
                     method=scope["method"],

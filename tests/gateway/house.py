@@ -34,6 +34,7 @@ from schemas.events import (
     Work,
 )
 from schemas.work import extend, find
+from tests import planted
 from tests.gateway.calls import Calls
 from topics.artifacts.local import LocalStore
 from topics.artifacts.protocol import ArtifactStore
@@ -115,7 +116,7 @@ class House:
         )
         self.app = create_app(self.services)
         self._clients: list[Calls] = []
-        self.http = self.client()
+        self.http = self.client(headers=CLIENT | planted.HEADERS)
         self._causes = itertools.count(1)
 
     def client(self, address: str = "127.0.0.1", headers: dict[str, str] = CLIENT) -> Calls:

@@ -258,8 +258,10 @@ class TestDescription:
                         "examples", {}
                     )
                     assert set(examples) <= names
-                    for example in examples.values():
-                        assert str(example["value"]["status"]) == status
+                    for word, example in examples.items():
+                        assert example == {"$ref": f"#/components/examples/{word}"}
+                        shown = described["components"]["examples"][word]["value"]
+                        assert (str(shown["status"]), shown["code"]) == (status, word)
                 if path.startswith("/v1/") and "schemas" not in path:
                     assert "400" in operation["responses"], (method, path)
         assert routes > 20

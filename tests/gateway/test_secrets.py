@@ -41,7 +41,7 @@ def test_no_log_line_carries_a_secret(
         raise RuntimeError(f"cannot read {url}")
 
     monkeypatch.setattr(house.store, "track", crash)
-    house.http.get(f"/v1/tracks/{accepted['trackId']}/ready")
+    house.http.get(f"/v1/tracks/{accepted['trackId']}")
     text = written.getvalue()
     assert "request crashed" in text
     for secret in ("signature=", "callback-secret", "example.com/hook", "sesame"):
