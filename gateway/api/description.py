@@ -10,7 +10,8 @@ from fastapi.openapi.utils import get_openapi
 
 from gateway.access.scopes import is_public, scope_of
 from gateway.api.examples import EXAMPLES
-from gateway.guard.problems import Code
+from gateway.api.outgoing import WEBHOOK_SCHEMAS, webhooks_section
+from gateway.guard.problems import MEDIA_TYPE, Code
 from gateway.guard.responses import PROBLEM_SCHEMA, SHARED, document
 
 
@@ -74,6 +75,9 @@ def install(app: FastAPI) -> None:
                     del operation["responses"]["422"]
             for path, method, operation in _addressed(schema):
                 _complete(path, method, operation)
+            _share_examples(schema)
+            schema["webhooks"] = webhooks_section()
+            schemas |= WEBHOOK_SCHEMAS
             schemas_of_security = schema["components"].setdefault("securitySchemes", {})
             schemas_of_security |= _SECURITY
             app.openapi_schema = schema
@@ -101,6 +105,22 @@ _OF_BODIES = (
     *(Code.MALFORMED_JSON, Code.REQUEST_TOO_SLOW, Code.BODY_TOO_LARGE, Code.MEDIA_TYPE_UNSUPPORTED),
     Code.VALIDATION_FAILED,
 )
+_OF_THE_DOOR = (
+    *(Code.CREDENTIALS_MISSING, Code.CREDENTIALS_INVALID, Code.SCOPE_MISSING, Code.TENANT_REFUSED),
+    *(Code.RATE_LIMITED, Code.UNAVAILABLE, Code.REQUEST_TOO_SLOW, Code.BODY_TOO_LARGE),
+    Code.MEDIA_TYPE_UNSUPPORTED,
+)
+_CLIP_REFUSAL: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["error", "message"],
+    "properties": {
+        "success": {"type": "boolean"},
+        "error": {"type": "string"},
+        "message": {"type": "string"},
+        "requestId": {"type": "string"},
+        "traceId": {"type": "string"},
+    },
+}
 _OF_KEYS = (
     *(Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_IN_FLIGHT, Code.IDEMPOTENCY_KEY_REUSED),
 )
@@ -111,6 +131,10 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     scope = None if is_public(path) else scope_of(method.upper(), path)
     if scope is not None:
         operation["security"] = [{"key": [scope]}, {"token": [scope]}]
+    if path.startswith("/api/"):
+        _in_words_of_its_own(operation, scope is not None)
+        return
+    if scope is not None:
         document(operation, SHARED)
     if "requestBody" in operation or method in ("post", "patch"):
         document(operation, _OF_BODIES)
@@ -119,6 +143,27 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         document(operation, _OF_KEYS)
     if "202" in operation["responses"] and method in ("post", "patch"):
         document(operation, [Code.QUOTA_CONCURRENT_JOBS])
+
+
+def _share_examples(schema: dict[str, Any]) -> None:
+    """Write each problem's example once: it is the same wherever it may occur."""
+    shared = schema["components"].setdefault("examples", {})
+    for operation in _operations(schema):
+        for answer in operation["responses"].values():
+            examples = answer.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {})
+            for word, example in examples.items():
+                shared[word] = example
+                examples[word] = {"$ref": f"#/components/examples/{word}"}
+
+
+def _in_words_of_its_own(operation: dict[str, Any], guarded: bool) -> None:
+    """Clips keep the error body of their first service; only the door speaks in problems there."""
+    if guarded:
+        document(operation, _OF_THE_DOOR)
+    for status in ("400", "402", "404", "409", "413", "422", "429", "500", "502", "503"):
+        answer = operation["responses"].setdefault(status, {"description": "Refused."})
+        answer.setdefault("content", {}).setdefault("application/json", {"schema": _CLIP_REFUSAL})
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 def _addressed(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
