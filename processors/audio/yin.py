@@ -79,7 +79,8 @@ def dips(normal: Lags) -> Dips:
     bottoms = (here <= before) & (here < after)
     bottoms[:, : SHORTEST_LAG - 1] = False
     bend = before - 2 * here + after
-    shift = np.divide(0.5 * (before - after), bend, out=np.zeros_like(bend), where=bend > 0)
+    steep = bottoms & (bend > 0)
+    shift = np.divide(0.5 * (before - after), bend, out=np.zeros_like(bend), where=steep)
     depths = np.where(bottoms, here - 0.25 * (before - after) * shift, np.inf)
     return Dips(np.arange(1.0, LONGEST_LAG) + shift, depths)
 

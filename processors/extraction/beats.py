@@ -86,7 +86,7 @@ def _levelled(salience: Curve, periods: Curve, frame_rate: float) -> Curve:
     best = ndimage.maximum_filter1d(salience, 3, axis=1)  # a grid point to either side
     kept = salience.copy()
     places = np.log(periods)
-    for divisor in (2, 3, 4):
+    for divisor in (2, 3, 4, 5, 6):  # 35 to 240 BPM hold no more
         faster = places - np.log(divisor)
         inside = faster >= places[0] - 1e-9
         at = np.clip(np.round(np.interp(faster, places, np.arange(len(places)))), 0, None)

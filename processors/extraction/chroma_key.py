@@ -1,7 +1,7 @@
 """``chroma_key``: pitch classes and the key that they fit.
 
 Peaks of the spectrum, placed between the bins by a parabola, are summed by pitch class (Gómez,
-"Tonal Description of Music Audio Signals", 2006), in thirds of a semitone until the tuning is
+"Tonal Description of Music Audio Signals", 2006), in fifths of a semitone until the tuning is
 known. The key is the profile that the mean chroma correlates with most.
 """
 
@@ -24,6 +24,7 @@ _MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 
 _MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
 """Albrecht and Shanahan, "The use of large corpora to train a new type of key-finding algorithm",
 Music Perception 31 (2013), table 1: how often each degree sounds in 490 pieces."""
+_HALF = STEPS_A_SEMITONE // 2
 _COMPRESSION = 0.5
 """Frames count by the root of their level: one loud chord is not the key."""
 
@@ -52,9 +53,9 @@ class _ChromaKey:
         self._rows.add(block.chroma)
 
     def finish(self) -> Features:
-        thirds = self._rows.whole().reshape(-1, CLASSES)
-        tuning = tuning_steps(thirds)
-        chroma = folded(thirds, tuning)
+        fifths = self._rows.whole().reshape(-1, CLASSES)
+        tuning = tuning_steps(fifths)
+        chroma = folded(fifths, tuning)
         parameters: dict[str, JsonValue] = {
             "hop_s": self._hop_s,
             "profiles": "Albrecht and Shanahan 2013",
@@ -91,18 +92,18 @@ class _ChromaKey:
         )  # fmt: skip
 
 
-def tuning_steps(thirds: Floats) -> float:
-    """How far the tuning lies above A = 440 Hz in thirds of a semitone, −1.5 to 1.5."""
-    sums = thirds.sum(axis=0, dtype=np.float64).reshape(12, STEPS_A_SEMITONE).sum(axis=0)
-    # the circular mean of −1, 0 and 1 third; a step stands for what lies around it
-    turns = np.exp(2j * np.pi * np.arange(-1, 2) / STEPS_A_SEMITONE) @ sums
+def tuning_steps(fifths: Floats) -> float:
+    """How far the tuning lies above A = 440 Hz in fifths of a semitone, −2.5 to 2.5."""
+    sums = fifths.sum(axis=0, dtype=np.float64).reshape(12, STEPS_A_SEMITONE).sum(axis=0)
+    # the circular mean; a step stands for what lies around it
+    turns = np.exp(2j * np.pi * np.arange(-_HALF, _HALF + 1) / STEPS_A_SEMITONE) @ sums
     return float(np.angle(turns) * STEPS_A_SEMITONE / (2 * np.pi)) if abs(turns) > 0 else 0.0
 
 
-def folded(thirds: Floats, tuning: float) -> Floats:
-    """``(frames, 12)``: each class with the thirds that are nearest to it in this tuning."""
-    moved = np.roll(thirds, -round(tuning), axis=1)
-    return np.asarray(moved.reshape(len(thirds), 12, STEPS_A_SEMITONE).sum(axis=2))
+def folded(fifths: Floats, tuning: float) -> Floats:
+    """``(frames, 12)``: each class with the fifths that are nearest to it in this tuning."""
+    moved = np.roll(fifths, -round(tuning), axis=1)
+    return np.asarray(moved.reshape(len(fifths), 12, STEPS_A_SEMITONE).sum(axis=2))
 
 
 def keys(mean: Floats) -> list[tuple[int, float]]:

@@ -80,7 +80,9 @@ def load(name: str, device: str) -> Clap:
     except ImportError:
         raise NotAvailable("transformers is not installed; install the extra `models`") from None
     level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # loading is chatty
+    transformers.logging.set_verbosity_error()  # loading is chatty, and draws bars
+    bars = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()
     try:
         model = transformers.ClapModel.from_pretrained(name, local_files_only=True)
         features = transformers.ClapFeatureExtractor.from_pretrained(name, local_files_only=True)
@@ -89,6 +91,8 @@ def load(name: str, device: str) -> Clap:
         raise NotAvailable(f"no CLAP model can be loaded from '{shown}' ({MODEL})") from None
     finally:
         transformers.logging.set_verbosity(level)
+        if bars:
+            transformers.logging.enable_progress_bar()
     return Clap(model.eval().to(device), features, device)
 
 

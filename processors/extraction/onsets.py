@@ -15,6 +15,8 @@ Curve = npt.NDArray[np.float64]
 
 _TOP_S = 0.05  # the highest within 50 ms to either side …
 _AROUND_S = 0.5  # … and above the level of the half second to either side
+_TIMES = 1.4
+"""A rise is this many times the level around it: a hiss rises and falls by a tenth all the time."""
 _ABOVE = 0.12  # of the piece's strong rises (95th percentile)
 _LEAST = 0.02
 """Compressed rise that a hiss does not reach."""
@@ -84,6 +86,6 @@ def peaks(envelope: Curve, frame_rate: float) -> Curve:
     around = round(_AROUND_S * frame_rate)
     highest = ndimage.maximum_filter1d(envelope, 2 * top + 1, mode="constant")
     level = ndimage.uniform_filter1d(envelope, 2 * around + 1, mode="nearest")
-    threshold = level + max(_ABOVE * float(np.percentile(envelope, 95)), _LEAST)
+    threshold = _TIMES * level + max(_ABOVE * float(np.percentile(envelope, 95)), _LEAST)
     found = np.flatnonzero((envelope >= highest) & (envelope > threshold))
     return refined(envelope, found) if len(found) else np.zeros(0)

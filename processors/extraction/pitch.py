@@ -136,7 +136,7 @@ def followed(depths: Floats, hz: Floats, loud: npt.NDArray[np.bool_]) -> npt.NDA
     own[:, :places] = np.where(np.isfinite(depths), depths - _LONGER * octaves, 1e3)
     own[:, :places] += _LONGER * 2  # two octaves up, a high voice, is neutral
     own[~loud, :places] = 1e3
-    steps = np.full((frames, places + 1, places + 1), _SWITCH)
+    steps = np.full((frames, places + 1, places + 1), _SWITCH, np.float32)
     leaps = 12 * np.abs(octaves[1:, None, :] - octaves[:-1, :, None])
     steps[1:, :places, :places] = np.minimum(_STEP * leaps, _LEAP)
     steps[:, places, places] = 0.0
@@ -148,10 +148,9 @@ def followed(depths: Floats, hz: Floats, loud: npt.NDArray[np.bool_]) -> npt.NDA
         total = ways.min(axis=0) + own[at]
     path = np.empty(frames, np.int64)
     state = int(total.argmin())
-    rows = back.tolist()
     for at in range(frames - 1, -1, -1):
         path[at] = state
-        state = rows[at][state]
+        state = int(back[at, state])
     chosen = np.where(path < places, path, -1)
     return _without_chance(chosen, depths)
 

@@ -1,4 +1,8 @@
-"""One extractor on one file, on a leash: whatever it does, the others go on."""
+"""One extractor on one file, on a leash: whatever it raises or answers, the others go on.
+
+TODO(issue 7): one that hangs or eats all memory can only be ended with its process; the stage has
+to do that, and to try the file again without it.
+"""
 
 from __future__ import annotations
 

@@ -71,12 +71,12 @@ class Block:
         first: int,
         *,
         spectra: Spectra,
-        last_mel: Floats | None,
+        last_window: Floats | None,
         bill: Bill,
     ) -> None:
         self.native, self.mono, self.windows, self.first = native, mono, windows, first
         self.bill = bill
-        self._spectra, self._last_mel = spectra, last_mel
+        self._spectra, self._last_window = spectra, last_window
 
     @cached_property
     @_shared
@@ -99,7 +99,7 @@ class Block:
     @cached_property
     @_shared
     def chroma(self) -> Floats:
-        """``(frames, CLASSES)``, thirds of a semitone."""
+        """``(frames, CLASSES)``, fifths of a semitone."""
         return self._spectra.chroma(self.magnitudes)
 
     @cached_property
@@ -114,8 +114,9 @@ class Block:
         """How much each mel band grew since the window before, compressed; ``(frames, MELS)``."""
         levels = compressed(self.mel)
         before = np.zeros((1, levels.shape[1]), np.float32)
-        if self._last_mel is not None:
-            before = compressed(self._last_mel)
+        if self._last_window is not None:
+            window = self._spectra.magnitudes(self._last_window)
+            before = compressed(self._spectra.mel(window))
         rises = levels.copy()
         rises[1:] -= levels[:-1]
         rises[:1] -= before
@@ -149,7 +150,7 @@ def blocks(
     natives: list[Samples] = []
     monos: list[Floats] = []
     waiting, first = 0, 0
-    last_mel: Floats | None = None
+    last_window: Floats | None = None
     pieces = iter(source)
     ended = False
     while not ended:
@@ -174,11 +175,13 @@ def blocks(
         windows = _windows(joined)
         tail = joined[len(windows) * HOP :].copy()
         bill.seconds += bill.clock() - started
-        block = Block(native, mono, windows, first, spectra=spectra, last_mel=last_mel, bill=bill)
+        block = Block(
+            native, mono, windows, first, spectra=spectra, last_window=last_window, bill=bill
+        )
         yield block
         first += len(windows)
-        if len(windows) and "mel" in block.__dict__:
-            last_mel = block.mel[-1:].copy()
+        if len(windows):
+            last_window = windows[-1:].copy()
         natives, monos, waiting = [], [], 0
 
 

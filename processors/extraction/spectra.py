@@ -26,8 +26,8 @@ BINS = WINDOW // 2 + 1
 
 MELS = 128
 CEPSTRA = 20
-STEPS_A_SEMITONE = 3
-"""Chroma is folded with the tuning known only at the end, so it is kept in thirds of a semitone."""
+STEPS_A_SEMITONE = 5
+"""Chroma is folded with the tuning known only at the end, so it is kept in fifths of a semitone."""
 CLASSES = 12 * STEPS_A_SEMITONE
 
 _QUIETEST = 1e-10  # power; librosa's amin
@@ -108,8 +108,8 @@ class Spectra(Protocol):
         ...
 
     def chroma(self, magnitudes: Floats) -> Floats:
-        """Peak magnitude by pitch class in thirds of a semitone, ``(frames, CLASSES)``, the
-        first three around C."""
+        """Peak magnitude by pitch class in fifths of a semitone, ``(frames, CLASSES)``, the
+        first five around C."""
         ...
 
     def shapes(self, magnitudes: Floats) -> Floats:

@@ -25,11 +25,12 @@ Table = npt.NDArray[np.float64]
 _STEP_S = 0.5
 _REACH = 16  # steps to either side: 8 s, two bars of slow music
 _SHORTEST = 10  # steps of a part: 5 s
-_BORDER = 0.5  # of the strongest border
+_BORDER = 0.35  # of the strongest border
 _PLAIN = 0.08
 """Novelty of the strongest border below which a piece is one part: noise and drones."""
 _ALIKE = 0.6  # distance of mean descriptions, which vary by 1, below which parts share a letter
 _COEFFICIENTS = 13
+_TIMBRE = 0.8  # its share; the rest is harmony, whose chords change within parts, too
 _MOST_LETTERS = 26
 
 
@@ -56,9 +57,9 @@ class _Structure:
         self._waiting = np.zeros((0, _COEFFICIENTS + 12), np.float32)
 
     def add(self, block: Block) -> None:
-        thirds = block.chroma.reshape(-1, 12, STEPS_A_SEMITONE).sum(axis=2)
+        fifths = block.chroma.reshape(-1, 12, STEPS_A_SEMITONE).sum(axis=2)
         assert CLASSES == 12 * STEPS_A_SEMITONE
-        rows = np.concatenate([block.cepstra[:, :_COEFFICIENTS], thirds], axis=1)
+        rows = np.concatenate([block.cepstra[:, :_COEFFICIENTS], fifths], axis=1)
         waiting = np.concatenate([self._waiting, rows])
         first = self._seen
         # the step that each frame falls into, so that steps do not drift from the clock
@@ -106,18 +107,19 @@ class _Structure:
 
 
 def _described(timbre: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32]) -> Table:
-    """Rows of about unit variance: timbre without its level, and chroma, half and half."""
+    """Rows of about unit variance: timbre with its level, then chroma smoothed over chords."""
     if not len(timbre):
-        return np.zeros((0, _COEFFICIENTS + 11))
+        return np.zeros((0, _COEFFICIENTS + 12))
     level = np.linalg.norm(chroma, axis=1, keepdims=True)
     tones = np.divide(chroma, level, out=np.zeros_like(chroma), where=level > 0)
-    smooth = ndimage.uniform_filter1d(tones, 8, axis=0, mode="nearest")
+    smooth = ndimage.uniform_filter1d(tones, _REACH, axis=0, mode="nearest")
     halves = []
-    for rows in (timbre[:, 1:].astype(np.float64), smooth.astype(np.float64)):
+    for rows in (timbre.astype(np.float64), smooth.astype(np.float64)):
         rows = rows - rows.mean(axis=0)
         spread = float(np.sqrt(np.mean(np.sum(rows**2, axis=1))))
         halves.append(rows / spread if spread > 1e-3 else np.zeros_like(rows))
-    return np.asarray(np.concatenate(halves, axis=1) / np.sqrt(2))
+    weights = np.sqrt([_TIMBRE, 1 - _TIMBRE])
+    return np.concatenate([w * half for w, half in zip(weights, halves, strict=True)], axis=1)
 
 
 def novelty(described: Table) -> Table:
