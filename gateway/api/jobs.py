@@ -89,6 +89,9 @@ def listing(
         "separate", "transcribe", "align", "qc", "publish", "analyze", "decide", "render", "video"
     ]
     | None = None,
+    stage: Annotated[
+        str | None, Query(max_length=40, description="As step, by the stage that does it.")
+    ] = None,
     since: datetime | None = None,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -99,7 +102,7 @@ def listing(
         page = services.store.jobs(
             caller.tenant,
             state=state,
-            stage=EVERY_STEP[step] if step else None,
+            stage=EVERY_STEP[step] if step else stage,
             since_ms=round(since.timestamp() * 1000) if since else None,
             cursor=cursor,
             limit=limit,

@@ -220,5 +220,35 @@ class ReservationsContract:
         rows.save_client(replace(client, revoked_ms=NOW))
         assert rows.client("ab" * 32) == replace(client, revoked_ms=NOW)
 
+    def test_lists_clients_from_the_oldest_on(self, rows: Reservations) -> None:
+        late = Client(
+            key_sha256="ab" * 32, tenant="b", scopes=("jobs:read",), expires_ms=NOW, created_ms=9
+        )
+        early = Client(key_sha256="cd" * 32, tenant="a", role="admin", created_ms=1)
+        rows.save_client(late)
+        rows.save_client(early)
+        assert list(rows.clients()) == [early, late]
+
+    def test_charges_are_counted_once_and_given_back(self, rows: Reservations) -> None:
+        assert rows.charged("studio") == 0
+        assert rows.charge("studio", "upl_1", 60, most=None) == 60
+        assert rows.charge("studio", "upl_1", 60, most=10) == 60
+        assert rows.charge("other", "upl_1", 5, most=10) == 5
+        assert rows.charge("studio", "upl_2", 41, most=100) is None
+        assert rows.charge("studio", "upl_2", 40, most=100) == 100
+        rows.refund("studio", "upl_1")
+        rows.refund("studio", "upl_1")
+        rows.refund("studio", "upl_9")
+        assert rows.charged("studio") == 40
+        assert rows.charged("other") == 5
+
+    def test_racing_charges_never_pass_the_limit(self, rows: Reservations) -> None:
+        def charge(number: int) -> None:
+            for turn in range(4):
+                rows.charge("studio", f"upl_{number}_{turn}", 10, most=70)
+
+        at_once(4, charge)
+        assert rows.charged("studio") == 70
+
     def test_check_passes(self, rows: Reservations) -> None:
         rows.check()
