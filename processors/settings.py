@@ -53,6 +53,12 @@ class StageSettings(BaseSettings):
         description="Window of the full separation, when its memory has to be smaller than the "
         "model's own window needs.",
     )
+    lead_split: str = Field(
+        default="",
+        description="Keep the lead voice and the backing voices as stems of their own: centre "
+        "takes what stands in the middle for the lead; any other name is a Demucs model that was "
+        "trained to tell them apart (its source lead, else vocals). Empty: the vocals stay whole.",
+    )
     separation_memory_limit: PositiveInt | None = Field(
         default=None,
         description="MiB that a process of the full separation may take on the CPU for a song of "

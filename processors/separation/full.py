@@ -65,12 +65,14 @@ class DemucsSeparator:
         device: Callable[[], Device],
         window_s: float | None = None,
         memory_mib: int | None = None,
+        wanted: tuple[str, ...] = ("vocals",),
     ) -> None:
         """Load ``model`` from the folder ``repo``, or by name from the hub.
 
         ``device`` tells where to compute, once the model is there; ``window_s`` shortens the
         models' own window, and so does ``memory_mib``, what the process may take on the CPU for a
-        song of ten minutes. Files ``.th`` are unpickled: ``repo`` has to be a trusted folder.
+        song of ten minutes. ``wanted`` are names of the voice, the first that the model has counts.
+        Files ``.th`` are unpickled: ``repo`` has to be a trusted folder.
         Raises `ModelUnavailable`.
         """
         bag = _loaded(model, repo)
@@ -79,21 +81,22 @@ class DemucsSeparator:
         self._rate = int(bag.samplerate)
         self._channels = int(bag.audio_channels)
         sources = list(bag.sources)
-        if "vocals" not in sources:
+        known = [name for name in wanted if name in sources]
+        if not known:
             raise ModelUnavailable(
-                f"separation: the model '{model}' knows {', '.join(sources)} and no vocals; "
-                "choose another in DEMUCS_MODEL"
+                f"separation: the model '{model}' knows {', '.join(sources)} and no {wanted[0]}; "
+                f"choose another in {'DEMUCS_MODEL' if wanted[0] == 'vocals' else 'LEAD_SPLIT'}"
             )
-        self._voice = sources.index("vocals")
+        self._voice = sources.index(known[0])
         self._parts = _with_a_say(bag, self._voice)
         self._weight_mib = weight_mib(part.module for part in self._parts)
         longest = min(float(part.module.segment) for part in self._parts)
-        wanted = min(window_s or longest, longest)
+        short = min(window_s or longest, longest)
         if memory_mib is not None:
-            wanted = min(wanted, self._window_within(memory_mib))
+            short = min(short, self._window_within(memory_mib))
         self._window_s = longest
-        self._shorten(wanted)
-        self.model = f"demucs {model}" + (f", windows of {wanted:g} s" if wanted < longest else "")
+        self._shorten(short)
+        self.model = f"demucs {model}" + (f", windows of {short:g} s" if short < longest else "")
         self.hash = digest(part.module for part in self._parts)
         self.fallback = ""
         """Why it left its device or its window, in words; empty while it has not."""

@@ -20,6 +20,8 @@ A song is worked through in segments, so memory doesn't grow with its length bey
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -57,21 +59,32 @@ class LightSeparator:
             raise ValueError(f"separation takes mono or stereo, not {mix.channels} channels")
         if mix.rate < _LOWEST_RATE_HZ:
             raise ValueError(f"separation needs at least {_LOWEST_RATE_HZ} Hz, not {mix.rate}")
-        vocals = np.zeros_like(mix.samples)
-        segments = _segments(mix.frames, round(_SEGMENT_S * mix.rate), round(_OVERLAP_S * mix.rate))
-        for index, (start, end) in enumerate(segments):
-
-            def within(share: float, done: int = index) -> None:
-                progress((done + share) / len(segments))
-
-            voice = _voice_of(mix.samples[:, start:end], mix.rate, within)
-            overlap = segments[index - 1][1] - start if index else 0
-            ramp = (np.arange(overlap, dtype=np.float32) + 0.5) / np.float32(max(overlap, 1))
-            vocals[:, start : start + overlap] *= 1 - ramp
-            voice[:, :overlap] *= ramp
-            vocals[:, start:end] += voice
-        progress(1.0)
+        vocals = in_segments(mix, _voice_of, progress)
         return Stems(Audio(vocals, mix.rate), Audio(mix.samples - vocals, mix.rate))
+
+
+def in_segments(
+    mix: Audio, find: Callable[[Samples, int, Progress], Samples], progress: Progress
+) -> Samples:
+    """What ``find(samples, rate, progress)`` finds in each segment, faded into one another.
+
+    Spectra of a whole song would take several times its memory.
+    """
+    found = np.zeros_like(mix.samples)
+    segments = _segments(mix.frames, round(_SEGMENT_S * mix.rate), round(_OVERLAP_S * mix.rate))
+    for index, (start, end) in enumerate(segments):
+
+        def within(share: float, done: int = index) -> None:
+            progress((done + share) / len(segments))
+
+        part = find(mix.samples[:, start:end], mix.rate, within)
+        overlap = segments[index - 1][1] - start if index else 0
+        ramp = (np.arange(overlap, dtype=np.float32) + 0.5) / np.float32(max(overlap, 1))
+        found[:, start : start + overlap] *= 1 - ramp
+        part[:, :overlap] *= ramp
+        found[:, start:end] += part
+    progress(1.0)
+    return found
 
 
 def _segments(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:

@@ -14,9 +14,9 @@ from processors.audio.decoding import decode
 from processors.audio.encoding import shared_gain, write_flac
 from processors.audio.samples import Audio
 from processors.audio.undecodable import Undecodable
-from processors.choices import Computing, choose
+from processors.choices import Computing, choose, loading
 from processors.karaoke import required
-from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import JSON, Made, MadeFile, Reject, Sla, Task, stage
 from processors.separation.early import Early
 from processors.separation.separator import Separator
 from processors.settings import Choice, StageSettings
@@ -44,9 +44,12 @@ def is_my_turn(event: ImportRequested | ReprocessRequested) -> bool:
 def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separated:
     """Take the song of the job apart."""
     work = event.work
-    with Early(partial(_separator, task.settings), task, RATE_HZ) as early:
+    with (
+        loading(partial(_splitter, task.settings)) as lead,
+        Early(partial(_separator, task.settings), task, RATE_HZ) as early,
+    ):
         song = task.fetch(required(work, "source"), seen=early.seen)
-        separator = early.separator()
+        separator, splitter = early.separator(), lead()
     backend = Backend(
         name=separator.name, model=separator.model, hash=separator.hash, device=separator.device
     )
@@ -55,11 +58,14 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
         mix = _decoded(song.path, task)
         task.sized(mix.seconds)
         with task.gpu(separator.gpu_mib):
-            stems = separator.separate(mix, lambda share: task.progress(0.95 * share, "separating"))
-        # One gain for all three: the stems still add up to the mix, and none clips.
-        gain = shared_gain(mix, stems.vocals, stems.minus)
+            stems = separator.separate(mix, lambda share: task.progress(0.85 * share, "separating"))
+        sounds = {"vocals": stems.vocals, "minus": stems.minus, "mix": mix}
+        if splitter is not None:
+            sounds |= _voices(stems.vocals, splitter, task)
+        # One gain for all: the stems still add up to the mix, and none clips.
+        gain = shared_gain(*sounds.values())
         files: list[MadeFile] = []
-        for name, sound in (("vocals", stems.vocals), ("minus", stems.minus), ("mix", mix)):
+        for name, sound in sounds.items():
             path = folder / f"{name}.flac"
             write_flac(path, sound, gain=gain)
             files.append(MadeFile(name, path, "audio/flac"))
@@ -72,8 +78,11 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
             },
         )
 
+    parameters: dict[str, JSON] = {"rate": RATE_HZ}
+    if splitter is not None:
+        parameters["lead"] = [splitter.model, splitter.hash]
     result = task.result(
-        inputs=[song.sha256], backend=backend, parameters={"rate": RATE_HZ}, make=separate
+        inputs=[song.sha256], backend=backend, parameters=parameters, make=separate
     )
     # The memory of a GPU may have run out on the way.
     backend = replace(backend, device=str(result.facts["device"]))
@@ -87,6 +96,15 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
         seconds=task.elapsed(),
         reused=result.reused,
     )
+
+
+def _voices(vocals: Audio, splitter: Separator, task: Task) -> dict[str, Audio]:
+    """The lead voice and those that back it; together they are the vocals."""
+    with task.gpu(splitter.gpu_mib):
+        found = splitter.separate(
+            vocals, lambda share: task.progress(0.85 + 0.1 * share, "splitting the voices")
+        )
+    return {"lead": found.vocals, "backing": found.minus}
 
 
 def _decoded(path: Path, task: Task) -> Audio:
@@ -144,3 +162,21 @@ def _light() -> Separator:
     from processors.separation.light import LightSeparator
 
     return LightSeparator()
+
+
+def _splitter(settings: StageSettings) -> Separator | None:
+    """What takes the vocals apart, where that is asked for."""
+    if not settings.lead_split:
+        return None
+    return _chosen_splitter(settings.lead_split, settings.demucs_repo, Computing.of(settings))
+
+
+@cache
+def _chosen_splitter(name: str, repo: Path | None, computing: Computing) -> Separator:
+    if name == "centre":
+        from processors.separation.lead import CentreSplitter
+
+        return CentreSplitter()
+    from processors.separation.full import DemucsSeparator
+
+    return DemucsSeparator(name, repo=repo, device=computing.device, wanted=("lead", "vocals"))

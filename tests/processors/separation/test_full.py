@@ -220,3 +220,27 @@ def test_a_memory_limit_shortens_the_window_and_one_that_is_too_low_is_refused(
     assert np.abs(limited.separate(songs.make("short", 3).mix, _ignore).vocals.samples).max() > 0
     with pytest.raises(ModelUnavailable, match=r"give SEPARATION_MEMORY_LIMIT at least \d+"):
         _loaded(repo, memory_mib=600)
+
+
+def test_the_lead_is_told_from_the_backing_by_a_second_model(repo: Path, tmp_path: Path) -> None:
+    both = models.demucs_repo(repo, "voices", sources=("lead", "backing"), seed=3)
+    env = StageEnvironment(
+        tmp_path,
+        separation_backend="full",
+        demucs_model="tiny",
+        demucs_repo=both,
+        lead_split="voices",
+        use_gpu=False,
+    )
+    song = songs.make("short", 3)
+    work = Work(job_id="job_1", track_id="trk_1", artifacts=(env.put("source", song.path),))
+    made = env.run(separation, ImportRequested(work=work)).event.work.artifacts
+    assert {"vocals", "minus", "mix", "lead", "backing"} <= {artifact.name for artifact in made}
+
+
+def test_a_split_by_a_model_that_is_not_there_waits_by_name(repo: Path, tmp_path: Path) -> None:
+    env = StageEnvironment(tmp_path, demucs_repo=repo, lead_split="absent", use_gpu=False)
+    song = songs.make("short", 3)
+    work = Work(job_id="job_1", track_id="trk_1", artifacts=(env.put("source", song.path),))
+    with pytest.raises(Retry, match="'absent' cannot be loaded"):
+        env.run(separation, ImportRequested(work=work))
