@@ -20,6 +20,7 @@ LYRICS_UPDATED = "lyrics.updated"
 JOB_FAILED = "job.failed"
 JOB_CANCELED = "job.canceled"
 MASTERING_READY = "mastering.ready"
+CLIP_READY = "clip.ready"
 ENDPOINT_DISABLED = "endpoint.disabled"
 TEST = "webhook.test"
 PROBE = "webhook.probe"
@@ -30,6 +31,7 @@ TYPES: Mapping[str, str] = {
     JOB_FAILED: "A job has failed; `error` names the step and the reason.",
     JOB_CANCELED: "A job was canceled.",
     MASTERING_READY: "A version of a master was made.",
+    CLIP_READY: "A generated song was stored and its clip made.",
     ENDPOINT_DISABLED: "One of your endpoints is called no more: it said 410, or nothing but "
     "failures for days.",
 }
@@ -119,6 +121,8 @@ def _path(event: Notified) -> str:
             return f"/v1/tracks/{event.track_id}/versions/{event.version}"
         case "mastering.ready":
             return f"/v1/mastering/jobs/{event.job_id}"
+        case "clip.ready":
+            return f"/api/music-clips/jobs/{event.job_id}"
         case "endpoint.disabled":
             return f"/v1/webhook-endpoints/{event.track_id}"
         case _:

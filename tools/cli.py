@@ -12,6 +12,7 @@ import typer
 
 from tools.ops import cli as ops
 from tools.stack.cli import app as stack_app
+from tools.webhooks import app as webhooks_app
 
 app = typer.Typer(
     name="melisma",
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(stack_app, name="stack")
+app.add_typer(webhooks_app, name="webhooks")
 
 Data = Annotated[
     Path | None,
@@ -154,6 +156,58 @@ def extract(
 
 
 @app.command()
+def clip(
+    channel: Annotated[str, typer.Option("--channel", help="Channel that asks for a song.")],
+    url: Annotated[
+        str, typer.Option("--url", help="Address of the gateway.")
+    ] = "http://127.0.0.1:8080",
+    user: Annotated[str, typer.Option("--user", help="Kept with the job.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the songs and the clip.")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", help="ru or en.")] = "ru",
+) -> None:
+    """Generate a song for a channel and follow it: stages, timer, ids, why it waits."""
+    from tools.clip import make_clip
+
+    make_clip(channel, url=url, user=user, out=out, language=language)
+
+
+@app.command("fake-provider")
+def fake_provider(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 8090,
+    audio: Annotated[
+        Path | None, typer.Option("--audio", help="Sound that it gives; the demo song without.")
+    ] = None,
+    lyrics: Annotated[
+        Path | None, typer.Option("--lyrics", help="Words of that sound; the demo song's without.")
+    ] = None,
+    faults: Annotated[
+        float, typer.Option("--faults", min=0, max=1, help="Share of answers that go wrong.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the faults.")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Time a song takes.")] = 10.0,
+    credits_: Annotated[float, typer.Option("--credits", help="Credits of the account.")] = 1000.0,
+    profile: Annotated[str, typer.Option("--profile", help="sunoapi or reseller.")] = "sunoapi",
+) -> None:
+    """Run a provider of generated songs that keeps its contract, to try `clip` against."""
+    from tools.provider.serve import run_fake_provider
+
+    run_fake_provider(
+        port=port,
+        audio=audio,
+        lyrics=lyrics,
+        faults=faults,
+        seed=seed,
+        seconds=seconds,
+        credits=credits_,
+        profile=profile,
+    )
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
 ) -> None:
@@ -185,6 +239,14 @@ def projector(data: Data = None) -> None:
     from tools.serve import run_projector
 
     run_projector(data=data)
+
+
+@app.command()
+def delivery(data: Data = None) -> None:
+    """Send webhooks alone; any number of these share the load."""
+    from tools.serve import run_delivery
+
+    run_delivery(data=data)
 
 
 ops.mount(app)

@@ -19,6 +19,7 @@ from rich.panel import Panel
 
 from gateway.projection.store import StoreError
 from gateway.settings import GatewaySettings
+from processors.delivery.settings import DeliverySettings
 from processors.settings import StageSettings
 from schemas.work import EVERY_STAGE
 from tools import product
@@ -126,6 +127,20 @@ def run_projector(*, data: Path | None) -> None:
         over = threading.Event()
         with product.bus(settings) as log, product.projector(settings, log, over):
             _wait(stop, over)
+
+
+def run_delivery(*, data: Path | None) -> None:
+    """`melisma delivery`: what sends webhooks until Ctrl-C or SIGTERM."""
+    with _stoppable() as stop:
+        _, settings = settings_for(data)
+        _configure(settings.bus)
+        with (
+            product.bus(settings.bus) as log,
+            product.deliveries(DeliverySettings(bus=settings.bus), log) as sender,
+        ):
+            while not stop.wait(_LOOK_S):
+                if not sender.alive:
+                    fail("the deliveries stand still; the log says why")
 
 
 def _wait(stop: threading.Event, over: threading.Event) -> None:

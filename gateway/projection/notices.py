@@ -16,6 +16,7 @@ from gateway.projection.reservations import Reservations
 from gateway.projection.store import ProjectionStore
 from schemas import webhooks
 from schemas.events import (
+    ClipMade,
     Event,
     JobCanceled,
     JobFailed,
@@ -77,7 +78,7 @@ About = Callable[[Any, ProjectionStore], Notified | None]
 
 
 def _made(event_type: str) -> About:
-    def about(event: Published | Mastered, store: ProjectionStore) -> Notified | None:
+    def about(event: Published | Mastered | ClipMade, store: ProjectionStore) -> Notified | None:
         work: Work = event.work
         if work.replay_id and not work.callback_id:
             return None  # a replay tells somebody only if it was asked to
@@ -137,6 +138,7 @@ def _notice(
 _ABOUT: Mapping[type[Event], About] = {
     Published: _made(webhooks.TRACK_READY),
     Mastered: _made(webhooks.MASTERING_READY),
+    ClipMade: _made(webhooks.CLIP_READY),
     JobFailed: _ended(webhooks.JOB_FAILED),
     JobCanceled: _ended(webhooks.JOB_CANCELED),
     LyricsEdited: _edited,

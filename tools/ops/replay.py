@@ -24,6 +24,7 @@ from schemas.events import (
     ReprocessRequested,
     Work,
 )
+from schemas.webhooks import STANDING_ONLY
 from schemas.work import STAGES, pipeline_of
 from topics.catalog import CATALOG
 
@@ -240,7 +241,7 @@ def _work(
         lyrics=lyrics,
         artifacts=with_previous(_kept(source.work, order.stage), current),
         backends={name: made for name, made in backends.items() if name not in ahead},
-        callback_id=source.work.callback_id if order.webhooks else "",
+        callback_id=(source.work.callback_id or STANDING_ONLY) if order.webhooks else "",
         replay_id=order.replay_id,
         force=order.force,
     )

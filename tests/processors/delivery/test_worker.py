@@ -214,7 +214,8 @@ def test_two_workers_share_the_endpoints_and_a_third_takes_over(
 ) -> None:
     for number in range(12):
         post.endpoint(number, receiver.url(f"/{number}"))
-    first, _ = post.work(), post.work()
+    patient = {"webhook_timeout_seconds": 20.0}  # two workers and the receiver in one process
+    first, _ = post.work(**patient), post.work(**patient)
     time.sleep(0.5)
     post.write(*post.notices(20))
     receiver.wait(lambda: len(receiver.ids()) == 20 and len(receiver.taken) >= 240)
