@@ -26,7 +26,9 @@ def shared_gain(*stems: Audio) -> float:
 
     Given to every stem of a song it keeps their sum the mix; a gain for each would break it.
     """
-    peak = max((float(np.abs(s.samples).max(initial=0.0)) for s in stems), default=0.0)
+    # Not by np.abs, which would copy each of them.
+    ends = (end for s in stems for end in (s.samples.max(initial=0.0), -s.samples.min(initial=0.0)))
+    peak = float(max(ends, default=0.0))
     # one 16-bit step of room, so that rounding can't reach past full scale
     ceiling = 1.0 - 2.0**-15
     return min(1.0, ceiling / peak) if peak > 0 else 1.0
