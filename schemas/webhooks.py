@@ -36,6 +36,7 @@ TYPES: Mapping[str, str] = {
     "failures for days.",
 }
 """Event types that an endpoint can subscribe to, and what each says."""
+# TODO(issue 9): extraction.completed, as soon as an event says that an extraction has ended.
 
 UNASKED: Mapping[str, str] = {
     TEST: "Sent when somebody asks for a test.",

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from topics import logs
 from topics.artifacts import ArtifactError, ArtifactStore
 from topics.artifacts.s3_settings import S3Settings
 from topics.codec import Codec
@@ -122,6 +123,10 @@ class BusSettings(BaseSettings):
         is made once in the data folder. Raises `ValueError` for a key that is too short.
         """
         given = self.webhook_key.get_secret_value().encode()
+        if not given and KafkaSettings().kafka_bootstrap_servers:
+            logs.get(__name__).warning(
+                "WEBHOOK_KEY is not set: processes with other data folders sign with other secrets"
+            )
         return SigningKeys(given or self._kept_key("webhook.key"))
 
     def _kept_key(self, name: str) -> bytes:
