@@ -82,6 +82,8 @@ class Courier:
 
     def close(self) -> None:
         """Give up what is under way: it is still owed."""
+        if self._loop.is_closed():
+            return
         if self._thread.ident is None:
             self._loop.close()
             return
