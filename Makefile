@@ -52,6 +52,9 @@ test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (lon
 test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real servers (MELISMA_FAULT_SEED=7 for another)
 	$(PYTEST) -m "faults and stack"
 
+test-clips: $(VENV)/.dev ## 500 songs from a failing provider by workers that are killed (made-up time)
+	MELISMA_CLIP_JOBS=500 MELISMA_CLIP_SEEDS=1,2,3 $(BIN)/pytest -q -s tests/faults/test_clips.py
+
 minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)
 	@$(BIN)/python -m tests.topics.artifacts.minio
 

@@ -12,6 +12,10 @@ from gateway.projection.job import Job
 from gateway.projection.track import Track
 from gateway.services import Services
 from schemas.events import (
+    Event,
+    Generated,
+    Generation,
+    GenerationRequested,
     JobCanceled,
     JobRetried,
     MasteringRequested,
@@ -85,7 +89,7 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
                 attempt=number,
                 from_stage=from_stage,
             ),
-            _once_more(job, work),
+            _once_more(job, work, services.clock_ms()),
         )
         with (
             services.admissions.job(caller),
@@ -104,13 +108,24 @@ def _claim(track: Track | None, job: Job) -> str:
     return f"video {job.job_id} after {job.attempt}"
 
 
-def _once_more(job: Job, work: Work) -> MasteringRequested | ReprocessRequested | VideoRequested:
+def _once_more(job: Job, work: Work, now_ms: int) -> Event:
     """What wakes the stage that a retry starts from, in the words of the job's system."""
+    if job.generation is not None:
+        return _song_once_more(job, work, job.generation, now_ms)
     if job.video is not None:
         return VideoRequested(work=work, video=job.video, reason="retry")
     if job.mastering is None:
         return ReprocessRequested(work=work, reason="retry")
     return MasteringRequested(work=work, mastering=job.mastering, reason="retry")
+
+
+def _song_once_more(job: Job, work: Work, wanted: Generation, now_ms: int) -> Event:
+    """A song that is there is not asked (and paid) for again; any other is, with all its time."""
+    if job.clip is not None and job.clip.songs:
+        songs, task_id = tuple(job.clip.songs), job.clip.task_id
+        return Generated(work=work, generation=wanted, task_id=task_id, songs=songs)
+    again = replace(wanted, requested_ms=now_ms, refusal="")
+    return GenerationRequested(work=work, generation=again, reason="retry")
 
 
 def _check_version_free(track: Track | None, job: Job) -> None:

@@ -202,7 +202,7 @@ def fake_provider(
         faults=faults,
         seed=seed,
         seconds=seconds,
-        credits=credits_,
+        credits_=credits_,
         profile=profile,
     )
 

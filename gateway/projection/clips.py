@@ -82,6 +82,10 @@ def _requested(envelope: Envelope, event: GenerationRequested) -> tuple[Change, 
     if wanted.refusal:
         _failed(cells, envelope, work.attempt, wanted.refusal, "", "submission")
         cells["clip/stage"] = _stage(envelope, work.attempt, 90, 0, code=wanted.refusal)
+    else:
+        # What an older attempt came to holds no longer; any word of a stage says more.
+        cells["clip/stage"] = _stage(envelope, work.attempt, 10, 0)
+        cells["clip/task"] = Cell(order(work.attempt), "", {"id": ""})
     return (job_change(work, cells),)
 
 

@@ -16,6 +16,7 @@ from processors.settings import StageSettings
 from topics.artifacts.s3_settings import S3Settings
 from topics.log.kafka.settings import KafkaSettings
 from topics.outbound import OutboundSettings
+from topics.outbound.provider import ProviderSettings
 from topics.registry import RegistrySettings
 from topics.settings import BusSettings
 
@@ -30,6 +31,7 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     StageSettings,
     DeliverySettings,
     OutboundSettings,
+    ProviderSettings,
 )
 
 

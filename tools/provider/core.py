@@ -74,6 +74,8 @@ class FakeProvider:
     """Faults of the next requests, before chance is asked."""
     read_faults: deque[ReadFault] = field(default_factory=deque)
     plans: deque[Plan] = field(default_factory=deque)
+    lyrics: str = ""
+    """Words of every song instead of its prompt: of a recording that is always the same."""
     audio_url: str = ""
     """Address of every song's sound instead of its own."""
     tasks: dict[str, GeneratedTask] = field(default_factory=dict)
@@ -218,7 +220,9 @@ class FakeProvider:
             "audioUrl": self.audio_url or f"{self.base_url}/audio/{name}.mp3",
             "streamAudioUrl": f"{self.base_url}/stream/{name}",
             "imageUrl": f"{self.base_url}/image/{name}.png",
-            "prompt": "" if task.asked.get("instrumental") else str(task.asked.get("prompt", "")),
+            "prompt": ""
+            if task.asked.get("instrumental")
+            else self.lyrics or str(task.asked.get("prompt", "")),
             "modelName": str(task.asked.get("model", "")),
             "title": str(task.asked.get("title") or "A song"),
             "tags": str(task.asked.get("style", "")),

@@ -370,6 +370,26 @@ def test_a_job_that_a_worker_gave_up_on_has_failed(house: House) -> None:
     assert (body["stage"], body["error"]) == ("STAGE_90_FAILED", "Генерация не удалась: oh")
 
 
+def test_a_retry_asks_anew_but_not_for_a_song_that_is_there(house: House) -> None:
+    job_id = started(house)
+    update(house, job_id, 90, 20, code="sensitive_words")
+    house.clock.forward(3600)
+    answer = house.http.post(f"/v1/jobs/{job_id}/retry")
+    assert answer.status_code == 202, answer.text
+    again: Any = house.events("generation-requested")[-1].event
+    assert (again.work.attempt, again.generation.requested_ms) == (2, house.clock.ms)
+    assert seen(house, job_id)["stage"] == "STAGE_10_REQUEST_ACCEPTED"
+    made(house, job_id, 4000)
+    job = house.job(job_id)
+    crashed: dict[str, Any] = {"stage": "clip", "code": "crashed", "message": "oh", "attempt": 2}
+    house.happens(JobFailed(job_id=job_id, track_id=job.track_id, **crashed))
+    assert house.http.post(f"/v1/jobs/{job_id}/retry").status_code == 202
+    assert len(house.events("generation-requested")) == 2
+    third: Any = house.events("generated")[-1].event
+    assert (third.work.attempt, third.songs) == (3, (SONG,))
+    assert seen(house, job_id)["stage"] == "STAGE_50_SUNO_SUCCESS"
+
+
 def token_of(house: House, job_id: str) -> str:
     key = callback_token_key("default", job_id)
     token: str = json.loads(house.artifacts.read(house.artifacts.uri(key)))["token"]
