@@ -76,7 +76,7 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
                 f"Job '{job.job_id}' is {job.state}.",
                 extra={"state": job.state},
             )
-        if job.video is None:
+        if _makes_a_version(job):
             _check_version_free(track, job)
         from_stage = job.error.stage if job.error and job.error.stage else job.stage
         number = job.attempt + 1
@@ -102,10 +102,15 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
 
 
 def _claim(track: Track | None, job: Job) -> str:
-    """What only one request may do: a video takes no version, so others' work is no rival."""
-    if job.video is None:
+    """What only one request may do: videos and songs take no version, so others' work is no
+    rival."""
+    if _makes_a_version(job):
         return work_on(track, job.version)
-    return f"video {job.job_id} after {job.attempt}"
+    return f"{job.kind} {job.job_id} after {job.attempt}"
+
+
+def _makes_a_version(job: Job) -> bool:
+    return job.video is None and job.generation is None
 
 
 def _once_more(job: Job, work: Work, now_ms: int) -> Event:
