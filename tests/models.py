@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ def demucs_repo(
     sources: tuple[str, ...] = ("drums", "bass", "other", "vocals"),
     window_s: int = 1,
     seed: int = 0,
+    real: bool = False,
 ) -> Path:
-    """A folder with a bag of HTDemucs models, as ``DEMUCS_REPO`` names one: yaml and ``.th``."""
+    """A folder with a bag of HTDemucs models, as ``DEMUCS_REPO`` names one: yaml and ``.th``.
+
+    ``real``: as large as htdemucs, whose window is its own.
+    """
     import torch
     from demucs.htdemucs import HTDemucs
     from demucs.states import get_state, save_with_checksum
@@ -51,6 +56,13 @@ def demucs_repo(
             "bottom_channels": 8,
             "segment": window_s,
         }
+        if real:
+            kwargs = {
+                "sources": list(sources),
+                "bottom_channels": 512,
+                "t_layers": 5,
+                "segment": Fraction(39, 5),
+            }
         model = HTDemucs(**kwargs)
         signature = f"{name}{number}"
         package = {
