@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from processors.alignment.aligner import LyricWord
 from processors.alignment.compacting import _places
 from processors.alignment.light import LightAligner
@@ -15,9 +17,14 @@ def ignore(_: float) -> None:
     pass
 
 
-def test_a_line_after_a_break_is_not_held_by_residue() -> None:
-    """Its first words repeat ("hold on, hold on"), and the break holds noise that is like them."""
-    song = songs.make("english_break", 21)
+@pytest.mark.parametrize("seed", [10, 21])
+def test_a_line_after_a_break_is_not_held_by_residue(seed: int) -> None:
+    """Its first words repeat ("hold on, hold on"), and the break holds noise that is like them.
+
+    In song 10 the line is stretched by less than tempo varies; but it was sung before, and took
+    three quarters of the time.
+    """
+    song = songs.make("english_break", seed)
     mix = decode(song.path, max_seconds=120)
     vocals = LightSeparator().separate(mix, ignore).vocals
     lyrics = [[LyricWord(word.text) for word in line] for line in song.lines]
