@@ -177,6 +177,20 @@ class SpectrumMeter:
             for index, band in enumerate(self._bands)
         }
 
+    @property
+    def frequencies_hz(self) -> Powers:
+        """Of the bins, from 0 to half the rate."""
+        return np.arange(len(self._power)) * (self._rate / self._size)
+
+    def third_octaves_db(self, factors: Powers | None = None) -> Powers:
+        """Level of each third octave from 20 Hz to 20 kHz, dBFS, behind a filter of these
+        ``factors`` at `frequencies_hz`; NaN beyond half the rate."""
+        power = self._power if factors is None else self._power * factors**2
+        levels = np.full(_LAST_BAND - _FIRST_BAND + 1, np.nan)
+        powers = self._by_band(power) * (self._scale / max(self._windows, 1))
+        levels[: len(self._bands)] = 10 * np.log10(powers + 1e-20)
+        return levels
+
     def named(self) -> dict[str, BandReading]:
         """Mean powers by named band, of those below half the rate."""
         thirds = self.third_octaves()

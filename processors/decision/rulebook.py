@@ -21,7 +21,7 @@ from processors.decision.wording import flat
 from schemas.documents.chain import THIRD_OCTAVES_HZ
 from schemas.documents.decision import SETTINGS
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Raised when the engine would decide otherwise over the same rules."""
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,6 +1,7 @@
 """From a song and its chain to the master.
 
-1. The modules before the limiter, once; the result is set down on disk with its offset.
+1. The modules before the limiter, once; the result is set down on disk with its offset. A
+   match-EQ is fitted to the song's spectrum first (`matching`).
 2. Its envelope of true peaks and its loudness. Both scale with the gain, so the highest gain
    that the limiter's bound permits is known before it runs.
 3. The gain into the limiter, searched by running limiter and meter (`desk`).
@@ -22,9 +23,10 @@ from processors.rendering.desk import Desk, Search, centred, search
 from processors.rendering.dithering import Depth
 from processors.rendering.files import SongFile
 from processors.rendering.limiter import GUARD_DB
+from processors.rendering.matching import fitted, spectrum_of
 from processors.rendering.modules import apply, moves
 from processors.rendering.press import Copy, Press, decibels
-from schemas.documents.chain import Chain, Dither, Limiter
+from schemas.documents.chain import Chain, Dither, Limiter, MatchEq, Module
 from schemas.documents.rendered import Rendered, Shortfall
 
 Progress = Callable[[float], None]
@@ -56,7 +58,7 @@ def render(
     dither = next((m for m in chain.modules if isinstance(m, Dither) and m.enabled), None)
     bits = _bits(song, dither, depth, out)
     limiter = chain.limiter()
-    modules = [m for m in chain.modules if not isinstance(m, Limiter | Dither)]
+    modules = [_fitted(m, song) for m in chain.modules if not isinstance(m, Limiter | Dither)]
     changed = limiter is not None or any(moves(m, song.channels) for m in modules)
     noisy = dither is not None and bits < 32 and (changed or bits < song.depth)
     press = Press(song, out, bits, dither.seed if dither and noisy else None)
@@ -71,6 +73,13 @@ def render(
         made = _pressed(desk, chain, limiter, press, progress)
     progress(1.0)
     return made
+
+
+def _fitted(module: Module, song: SongFile) -> Module:
+    """A match-EQ as this song needs it; every other module as it was decided."""
+    if not isinstance(module, MatchEq) or not moves(module, song.channels):
+        return module
+    return fitted(module, spectrum_of(song.blocks(), song.rate, song.channels))
 
 
 def _bits(song: SongFile, dither: Dither | None, depth: Depth | None, out: Path) -> Depth:

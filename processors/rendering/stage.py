@@ -32,7 +32,7 @@ def is_my_turn(event: Decided | MasteringRequested) -> bool:
 
 @stage(
     name="rendering",
-    revision=1,
+    revision=2,  # 2: a match-EQ is fitted to the song; the limiter follows an offset by two poles
     consumes=(Decided, MasteringRequested),
     produces=(Mastered,),
     accepts=is_my_turn,

@@ -65,7 +65,8 @@ class Eq(ModuleSettings):
 
 
 class MatchEq(ModuleSettings):
-    """A smooth curve through gains at `THIRD_OCTAVES_HZ`, one for each, in dB."""
+    """What each of `THIRD_OCTAVES_HZ` gains, in dB, along a smooth curve. The renderer fits the
+    curve to the song, so that its bands gain just that."""
 
     module: Literal["match_eq"] = "match_eq"
     curve_db: tuple[Annotated[float, Field(ge=-MATCH_LIMIT_DB, le=MATCH_LIMIT_DB)], ...] = Field(

@@ -26,14 +26,18 @@ from rich.console import Console
 from rich.table import Table
 
 from processors.analysis.loudness import LoudnessMeter
+from processors.analysis.meter import measure, measure_blocks
 from processors.audio.encoding import write_mp3
 from processors.audio.samples import Audio
+from processors.decision.referring import COMPARED_HZ, follow
 from processors.rendering.limiter import true_peak
-from processors.rendering.matching import match
+from processors.rendering.matching import fitted, spectrum_of
 from processors.rendering.modules import process
-from processors.rendering.profiles import profile, profile_of
 from processors.rendering.rendering import render
+from schemas.documents.analysis import Analysis
 from schemas.documents.chain import (
+    MATCH_LIMIT_DB,
+    THIRD_OCTAVES_HZ,
     Chain,
     Compressor,
     Dither,
@@ -124,23 +128,31 @@ def promises(count: int, seconds: float, folder: Path) -> Table:
 
 
 def matches(count: int, seconds: float) -> Table:
-    """Residual of the match-EQ, measured on the equalised sound."""
+    """Residual of the match-EQ as the product makes it, measured on the equalised sound.
+
+    Over the third octaves from 60 Hz to 12 kHz that differ by less than the limit.
+    """
     songs = [p.audio for p in programmes.clean(count + 3, seed=900, seconds=seconds)]
-    heard = [profile_of([s.samples.astype(np.float64)], s.rate, s.channels) for s in songs]
     residuals: list[float] = []
-    for number in range(count):
-        song, reference = heard[number], heard[number + 3]
-        found = match(song, reference)
-        if found.tone is None:
+    for song, reference in zip(songs[:count], songs[3:], strict=True):
+        sounds = [each.samples.astype(np.float64) for each in (song, reference)]
+        spectra = [
+            spectrum_of([sound], each.rate, len(sound))
+            for sound, each in zip(sounds, (song, reference), strict=True)
+        ]
+        levels = [spectrum.third_octaves_db() for spectrum in spectra]
+        curve = follow(analysed(song), analysed(reference), 1.0).curve_db
+        if curve is None:
             continue
-        audio = songs[number]
-        made = process(found.tone, audio.samples.astype(np.float64), audio.rate)
-        gained = (
-            profile_of([made], audio.rate, len(made)).third_octaves_db() - song.third_octaves_db()
-        )
-        compared = np.array(found.wanted_db) != 0
-        rest = (np.clip(found.wanted_db, -6, 6) - gained)[compared]
-        residuals.append(float(np.std(rest)))
+        made = process(fitted(MatchEq(curve_db=curve), spectra[0]), sounds[0], song.rate)
+        gained = spectrum_of([made], song.rate, len(made)).third_octaves_db() - levels[0]
+        hz = np.array(THIRD_OCTAVES_HZ)
+        heard = np.nanmax(levels, axis=1, keepdims=True) - 75.0 < levels
+        compared = (hz >= COMPARED_HZ[0]) & (hz <= COMPARED_HZ[1]) & heard.all(axis=0)
+        wanted = levels[1] - levels[0]
+        wanted -= wanted[compared].mean()
+        within = compared & (np.abs(wanted) < MATCH_LIMIT_DB)
+        residuals.append(float(np.std((wanted - gained)[within])))
     table = Table(title=f"match-EQ on {len(residuals)} pairs, third octaves 60 Hz - 12 kHz")
     table.add_column("residual, dB RMS")
     table.add_column("", justify="right")
@@ -153,6 +165,11 @@ def matches(count: int, seconds: float) -> Table:
     return table
 
 
+def analysed(sound: Audio) -> Analysis:
+    """What the decision knows of it."""
+    return measure_blocks([sound.samples.T], rate=sound.rate, channels=len(sound.samples))
+
+
 def long_song(path: Path, seed: int, genre: programmes.Genre, seconds: float) -> None:
     """Stereo at 44.1 kHz: half a minute, its repetitions at changing levels."""
     part = programmes.make(seed, genre=genre, seconds=30).audio
@@ -162,11 +179,12 @@ def long_song(path: Path, seed: int, genre: programmes.Genre, seconds: float) ->
 
 
 def matched_and_rendered(song: Path, reference: Path, folder: Path) -> None:
-    """What a child process runs: match, chain, file and MP3."""
-    one, two = profile(song), profile(reference)
-    found = match(one, two, parts=frozenset({"tone", "loudness"}))
-    assert found.loudness is not None
-    rendered(song, chain(found.loudness.lufs, found.tone), folder)
+    """What a child process runs: both measured, decided, chain, file and MP3."""
+    one, two = (measure(path, max_seconds=1e9) for path in (song, reference))
+    curve = follow(one, two, 1.0).curve_db
+    assert curve is not None
+    assert two.loudness.integrated_lufs is not None
+    rendered(song, chain(two.loudness.integrated_lufs, MatchEq(curve_db=curve)), folder)
 
 
 def rendered(song: Path, links: Chain, folder: Path) -> None:
@@ -228,7 +246,7 @@ def beside(seconds: float, folder: Path, matchering: Path | None) -> Iterator[Ta
     towards = [*own, "--child", str(song), str(reference), str(folder)]
     runs = [
         ("melisma: chain, MP3", alone, folder / "master.wav", "yes"),
-        ("melisma: match, chain, MP3", towards, folder / "master.wav", "yes"),
+        ("melisma: analyse both, match, chain, MP3", towards, folder / "master.wav", "yes"),
     ]
     if matchering is not None:
         other = [str(baseline(matchering)), "-c", _BASELINE, str(song), str(reference),
