@@ -38,7 +38,7 @@ BACKEND = Backend(name="melisma", model="ass-x264/1", device="cpu")
     revision=1,
     consumes=(VideoRequested,),
     produces=(VideoRendered,),
-    # 720p takes a fifth of real time on two cores, 1080p twice that; a slow machine is not late
+    # on two busy cores 4 x real time at 720p with 30 pictures a second, 1.5 x at 1080p
     sla=Sla(base_s=60, per_second=1.0),
 )
 def video(event: VideoRequested, task: Task) -> VideoRendered:
