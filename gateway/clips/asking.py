@@ -16,6 +16,8 @@ from schemas.events import Generation, GenerationRequested, Work
 from schemas.work import CLIP_STAGES, callback_token_key, token_owner_key
 from topics.outbound.provider import ProviderSettings, is_loopback
 
+CALLBACK_PATH = "/api/webhooks/suno/music"
+
 _DAY_S = 86_400
 
 
@@ -152,7 +154,9 @@ def _keep_token(services: Services, tenant: str, job_id: str, token: str) -> Non
     store, media_type = services.artifacts, "application/json"
     owner = json.dumps({"tenant": tenant, "jobId": job_id}).encode()
     store.put_if_absent(token_owner_key(token), owner, media_type)
-    said = json.dumps({"token": token}).encode()
+    # Whole, because a gateway knows best under which address it is reached.
+    url = f"{services.settings.public_base_url.rstrip('/')}{CALLBACK_PATH}/{token}"
+    said = json.dumps({"token": token, "url": url}).encode()
     store.put_if_absent(callback_token_key(tenant, job_id), said, media_type)
 
 

@@ -27,7 +27,6 @@ class Desk:
     folder: Path
     now_ms: Callable[[], int]
     rng: random.Random
-    public_base_url: str
     default_model: str
 
     def marks(self, work: Work) -> Marks:

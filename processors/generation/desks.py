@@ -37,6 +37,5 @@ def desk_of(task: Task) -> Desk:
         folder=task.folder,
         now_ms=task.now_ms,
         rng=random.Random(secrets.randbits(64)),  # noqa: S311  (spreads waiting, guards nothing)
-        public_base_url=task.settings.bus.public_base_url,
         default_model=settings.profile.model,
     )

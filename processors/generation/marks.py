@@ -63,11 +63,11 @@ class Marks:
         said = self.read(name)
         return content if said is None else said
 
-    def token(self) -> str:
-        """The job's own part of its callback address; empty when the gateway kept none."""
+    def callback_url(self) -> str:
+        """The job's own callback address; empty when the gateway kept none."""
         said = _read(self.store, callback_token_key(self.tenant, self.job_id))
-        token = said.get("token") if said is not None else None
-        return token if isinstance(token, str) else ""
+        url = said.get("url") if said is not None else None
+        return url if isinstance(url, str) else ""
 
     def claim_task(self, account: str, task_id: str) -> bool:
         """Make a task this job's; False when it is another's, which a forged callback may name."""

@@ -18,10 +18,8 @@ from processors.generation.provider import (
     Unsent,
 )
 from processors.runtime import Later
-from schemas.events import Event, Generation, GenerationDue, GenerationRequested, Work
+from schemas.events import Event, Generation, GenerationDue, GenerationRequested
 from schemas.providers import AGAIN
-
-CALLBACK_PATH = "/api/webhooks/suno/music"
 
 Moves = tuple[Event | Later, ...]
 
@@ -49,7 +47,7 @@ def send(due: GenerationDue, desk: Desk) -> Moves:
     return _moves(due, desk, marks, outcome, sent_ms)
 
 
-def order(work: Work, wanted: Generation, base_url: str, token: str, model: str) -> Order:
+def order(wanted: Generation, callback_url: str, model: str) -> Order:
     """The request that a job stands for. Sent again it would be the same."""
     return Order(
         prompt=wanted.prompt,
@@ -57,7 +55,7 @@ def order(work: Work, wanted: Generation, base_url: str, token: str, model: str)
         title=wanted.title,
         model=wanted.model or model,
         instrumental=wanted.instrumental,
-        callback_url=f"{base_url.rstrip('/')}{CALLBACK_PATH}/{token}",
+        callback_url=callback_url,
     )
 
 
@@ -76,9 +74,9 @@ def _answered(due: GenerationDue, desk: Desk, marks: Marks) -> Mapping[str, Any]
 
 def _send_once(due: GenerationDue, desk: Desk, marks: Marks) -> tuple[Outcome, int]:
     """Call the provider, if this is the one who may."""
-    work, wanted = due.work, due.generation
+    wanted = due.generation
     sent_ms = desk.now_ms()
-    wish = order(work, wanted, desk.public_base_url, marks.token(), desk.default_model)
+    wish = order(wanted, marks.callback_url(), desk.default_model)
     if not marks.take(_send(due.number), {"atMs": sent_ms}):
         said = _answered(due, desk, marks)
         assert said is not None

@@ -469,7 +469,7 @@ def test_languages(accept: str, language: str) -> None:
 
 def test_every_trap_has_words_in_both_languages(house: House) -> None:
     for code in codes():
-        russian, english = (error_text(code, "some words", each) for each in ("ru", "en"))  # type: ignore[arg-type]
+        russian, english = (error_text(code, "some words", each) for each in ("ru", "en"))
         assert russian
         assert english
         assert "{" not in russian + english

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -149,9 +150,8 @@ def keep_token(store: MemoryStore, event: GenerationRequested) -> str:
     """What the gateway does before the event is written; the token."""
     work = event.work
     token = hashlib.sha256(work.job_id.encode()).hexdigest()[:40]
-    store.objects[callback_token_key(work.tenant, work.job_id)] = (
-        b'{"token": "' + token.encode() + b'"}'
-    )
+    kept = {"token": token, "url": f"{PUBLIC_URL}/api/webhooks/suno/music/{token}"}
+    store.objects[callback_token_key(work.tenant, work.job_id)] = json.dumps(kept).encode()
     store.objects[token_owner_key(token)] = b"{}"
     return token
 

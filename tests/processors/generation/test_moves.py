@@ -18,7 +18,6 @@ from processors.runtime import Later
 from schemas.events import Generated, GenerationDue, GenerationHinted, GenerationUpdated
 from schemas.providers import SUNOAPI
 from tests.processors.generation.parts import (
-    PUBLIC_URL,
     FakeFetcher,
     FakeTransport,
     MemoryStore,
@@ -52,7 +51,6 @@ class Office:
             folder=folder,
             now_ms=lambda: self.now_ms,
             rng=random.Random(1),
-            public_base_url=PUBLIC_URL,
             default_model="V4_5",
         )
         self.request = requested(1, START_MS)
@@ -145,7 +143,7 @@ def test_a_callback_before_the_task_is_known_is_not_lost(office: Office) -> None
 @pytest.mark.parametrize("sent", [False, True])
 def test_a_forged_task_is_not_taken_for_ones_own(office: Office, sent: bool) -> None:
     other = replace(office.request.generation, prompt="somebody else's song")
-    stranger = sending.order(office.request.work, other, PUBLIC_URL, "other", "V4_5")
+    stranger = sending.order(other, "https://melisma.test/other", "V4_5")
     office.desk.provider.generate(stranger)
     (task_id,) = office.provider.tasks
     if sent:

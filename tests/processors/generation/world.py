@@ -33,7 +33,6 @@ from schemas.events import (
 )
 from schemas.providers import SUNOAPI
 from tests.processors.generation.parts import (
-    PUBLIC_URL,
     FakeFetcher,
     FakeTransport,
     MemoryStore,
@@ -295,7 +294,6 @@ class World:
             folder=folder,
             now_ms=now_ms,
             rng=self.rng,
-            public_base_url=PUBLIC_URL,
             default_model="V4_5",
         )
 
