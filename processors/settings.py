@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from processors.quality.thresholds import Policy, Thresholds
 from topics.process import process_name
 from topics.settings import BusSettings
 
@@ -94,6 +95,25 @@ class StageSettings(BaseSettings):
         description="Threads that a full backend computes with on the CPU; 0 for every core.",
     )
 
+    quality_policy: Policy = Field(
+        default="review",
+        description="What becomes of a karaoke below the bar: review publishes it marked "
+        "needsReview; block fails the job with the reasons, and the track keeps its earlier "
+        "version; publish publishes it unmarked, flags and score included.",
+    )
+    quality_bar: float = Field(
+        default=0.6,
+        ge=0.0,
+        le=1.0,
+        description="Score below which a karaoke is not good enough, 0 to 1. Flags of severity "
+        "error count whatever the score.",
+    )
+    quality_thresholds: Thresholds = Field(
+        default_factory=Thresholds,
+        description="Where an observation becomes a flag, as JSON over the defaults, which "
+        'processors/quality/thresholds.py explains: {"uncovered_ms": 3000, "bleed_db": -15}.',
+    )
+
     mastering_rules: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
         description="Rule files, comma-separated, beside the product's own; a rule or preset of "
@@ -157,6 +177,16 @@ class StageSettings(BaseSettings):
     def _paths(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(Path(item.strip()) for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("mastering_rules", mode="after")
+    @classmethod
+    def _rules_that_can_be(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        """A mistake in a rule file ends the start of a process, not its first job."""
+        if value:
+            from processors.decision.rulebook import load_rulebook
+
+            load_rulebook(value)
         return value
 
     def slots_of(self, stage: str, declared: int) -> int:

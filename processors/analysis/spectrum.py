@@ -180,7 +180,8 @@ class SpectrumMeter:
     @property
     def frequencies_hz(self) -> Powers:
         """Of the bins, from 0 to half the rate."""
-        return np.arange(len(self._power)) * (self._rate / self._size)
+        hz: Powers = np.arange(len(self._power)) * (self._rate / self._size)
+        return hz
 
     def third_octaves_db(self, factors: Powers | None = None) -> Powers:
         """Level of each third octave from 20 Hz to 20 kHz, dBFS, behind a filter of these

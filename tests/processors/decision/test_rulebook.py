@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from processors.decision.deciding import decide
 from processors.decision.refusals import RuleError
@@ -21,6 +22,7 @@ from processors.decision.rulebook import (
 from processors.decision.rules import Linear
 from processors.decision.wording import sentences
 from tests.processors.decision.analyses import song
+from tests.processors.runtime.rig import settings_in
 
 BOOK = builtin_rulebook()
 OWN = {
@@ -169,3 +171,11 @@ def _names(values: object, prefix: str = "") -> list[str]:
     else:
         return [prefix.rstrip(".")]
     return [name for key, value in pairs for name in _names(value, f"{prefix}{key}.")]
+
+
+def test_a_mistake_in_a_rule_file_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("rules:\n  - name: x\n")
+    with pytest.raises(ValidationError, match="rule 'x': subject"):
+        settings_in(tmp_path, mastering_rules=str(tmp_path / "mine.yaml"))
+    with pytest.raises(ValidationError, match="gone.yaml: cannot be read"):
+        settings_in(tmp_path, mastering_rules=str(tmp_path / "gone.yaml"))
