@@ -177,5 +177,5 @@ def test_a_mistake_in_a_rule_file_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("rules:\n  - name: x\n")
     with pytest.raises(ValidationError, match="rule 'x': subject"):
         settings_in(tmp_path, mastering_rules=str(tmp_path / "mine.yaml"))
-    with pytest.raises(ValidationError, match="gone.yaml: cannot be read"):
+    with pytest.raises(ValidationError, match=r"gone\.yaml: cannot be read"):
         settings_in(tmp_path, mastering_rules=str(tmp_path / "gone.yaml"))
