@@ -54,8 +54,10 @@ def karaoke(request: Request) -> JSONResponse:
     "/schemas/{name}.json",
     summary="JSON Schema of a result's document",
     response_class=SchemaResponse,
-    responses={200: {"description": "A JSON Schema (2020-12) of that document."}}
-    | documented(Code.VALIDATION_FAILED, shared=()),
+    responses={
+        **documented(Code.VALIDATION_FAILED, shared=()),
+        200: {"description": "A JSON Schema (2020-12) of that document."},
+    },
 )
 def of_results(
     name: Literal[

@@ -54,9 +54,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        self._head = _canceled(self._head)
-        self._unread = _canceled(self._unread)
-        self._lingering = _canceled(self._lingering)
+        self._head = canceled(self._head)
+        self._unread = canceled(self._unread)
+        self._lingering = canceled(self._lingering)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -81,7 +81,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body is the application's affair."""
-        self._head = _canceled(self._head)
+        self._head = canceled(self._head)
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -98,7 +98,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._whole = True
-        self._lingering = _canceled(self._lingering)
+        self._lingering = canceled(self._lingering)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._unread = _canceled(self._unread)
+        self._unread = canceled(self._unread)
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -162,6 +162,8 @@ def refusal(code: Code) -> bytes:
     return head.encode() + content
 
 
-def _canceled(timer: asyncio.TimerHandle | None) -> None:
+def canceled(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    """No timer any more."""
     if timer is not None:
         timer.cancel()
+    return None

@@ -80,6 +80,7 @@ class BodyLimit:
             await self._app(scope, Paced(receive, self._patience_s), send)
             return
         request = Request(scope)
+        body: bytes | None = None
         try:
             async with asyncio.timeout(self._patience_s):
                 body = await self._read(request, receive)

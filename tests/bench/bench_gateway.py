@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.guard.connections import Connection
+from gateway.projection.cells import Document, Key
 from gateway.server import listen, serve
 from tests.gateway.house import CLIENT, House, settings
 
@@ -61,13 +62,11 @@ def populated(house: House, jobs: int) -> dict[str, str]:
     accepted = house.published()
     following = house.imported()
     document = house.store._document  # the fold's own documents, under other ids
-    from gateway.projection.cells import Key
-
     template = document(Key("job", "default", accepted["jobId"]))
     assert template is not None
     for start in range(0, jobs, 2_000):
         house.store.apply(
-            replace(template, key=Key("job", "default", f"job_{number:032x}"))
+            Document(Key("job", "default", f"job_{number:032x}"), template.cells)
             for number in range(start, min(start + 2_000, jobs))
         )
     return {**{k: str(v) for k, v in accepted.items()}, "following": str(following["jobId"])}
@@ -233,7 +232,7 @@ def compare(gateway: int, bare: int, path: str) -> tuple[float, float]:
         theirs.append(ask(bare, path, SECONDS))
 
     def median(figures: list[Figure], name: str) -> float:
-        return statistics.median(getattr(each, name) for each in figures)
+        return float(statistics.median(getattr(each, name) for each in figures))
 
     for name, figures in (("gateway", ours), ("bare", theirs)):
         print(

@@ -96,7 +96,8 @@ class Fuzzing:
 
     def single(self, cases: int) -> None:
         """Requests on their own, spread over the operations."""
-        operations = [result.ok() for result in self.schema.get_all_operations()]
+        results: Any = self.schema.get_all_operations()
+        operations = [result.ok() for result in results]
         each = max(1, cases // (2 * len(operations)))
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
