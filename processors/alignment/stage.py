@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from processors.alignment import memory
+from processors.alignment import memory, recutting
 from processors.alignment.aligner import Aligner, Heard
 from processors.alignment.document import check_locked, compose, to_align, with_flags
 from processors.alignment.keeping import keeping
 from processors.alignment.languages import reader
 from processors.alignment.strays import strays
+from processors.alignment.testimony import sounding_of
+from processors.alignment.voices import place_voices
 from processors.audio.decoding import decode
 from processors.choices import Computing, choose, loading
 from processors.karaoke import read_document, required
@@ -48,7 +50,7 @@ def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
 
 @stage(
     name="alignment",
-    revision=3,  # 2: what was heard is kept; 3: where it was computed
+    revision=3,  # 2: what was heard is kept; 3: how lines sound, duets
     consumes=(Separated, Transcribed, ReprocessRequested),
     produces=(Aligned,),
     accepts=is_my_turn,
@@ -77,7 +79,8 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
 
     def align(folder: Path) -> Made:
         files: list[MadeFile] = []
-        heard, words = known.heard, to_align(lyrics)
+        heard, said = known.heard, recutting.by_words(lyrics)
+        words, run_on = to_align(said), recutting.is_run_on(lyrics)
         try:
             if heard is None:
                 audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
@@ -91,13 +94,24 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
             else:
                 song_ms = work.duration_ms
                 check_locked(lyrics, song_ms)
-            if known.content is not None:
-                words = keeping(lyrics, known.content)
-            placements = heard.place(words, language, _shares(task, 0.8, 0.95))
+            if known.content is not None and not run_on:
+                words = keeping(said, known.content)
+            if run_on:
+                rough = heard.place(words, language, _shares(task, 0.8, 0.85))
+                said = recutting.at_pauses(lyrics, rough, said)
+                words = to_align(said)
+            singers = [line.singer for line in said.lines]
+            told = _shares(task, 0.85, 0.95)
+            placements = place_voices(heard, words, singers, language, song_ms, told)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_align"), str(refusal)) from refusal
-        content = compose(lyrics, placements, language=language, duration_ms=song_ms)
+        content = compose(said, placements, language=language, duration_ms=song_ms)
         content = with_flags(content, strays(content, heard, language))
+        if run_on:
+            content = with_flags(content, [recutting.told()])
+        sounding = folder / "evidence.json"
+        sounding.write_bytes(sounding_of(content, heard, language).to_json())
+        files.append(MadeFile("evidence", sounding, "application/json"))
         path = folder / "alignment.json"
         path.write_bytes(content.to_json())
         files.append(MadeFile("alignment", path, "application/json"))

@@ -1,0 +1,82 @@
+"""Two singers at the same time: each has the lines that are his, where he sings them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from processors.alignment.aligner import Heard, Placement
+from processors.alignment.document import compose, to_align
+from processors.alignment.light import LightAligner
+from processors.alignment.voices import place_voices
+from schemas.documents.lyrics import LyricsDocument
+from tests.duets import overlapping
+from tests.songs import Song
+
+
+def ignore(_share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def aligner() -> Iterator[LightAligner]:
+    light = LightAligner()
+    yield light
+    light.close()
+
+
+def both_ways(
+    aligner: LightAligner, song: Song
+) -> tuple[LyricsDocument, list[list[Placement]], list[list[Placement]]]:
+    """The lyrics, their places by one path, and by the voices."""
+    lyrics = LyricsDocument.from_text(song.lyrics_text, language="en")
+    lines = to_align(lyrics)
+    heard: Heard = aligner.hear(song.vocals, lines, "en", ignore)
+    singers = [line.singer for line in lyrics.lines]
+    song_ms = round(1000 * song.vocals.seconds)
+    together = heard.place(lines, "en", ignore)
+    return lyrics, together, place_voices(heard, lines, singers, "en", song_ms, ignore)
+
+
+def errors(song: Song, rows: Sequence[Sequence[Placement]]) -> list[float]:
+    """Seconds; a word without a place counts as a minute."""
+    spots = (spot for row in rows for spot in row)
+    return [
+        60.0 if spot.start_ms is None else abs(spot.start_ms - word.start_ms) / 1000
+        for spot, word in zip(spots, song.words, strict=True)
+    ]
+
+
+def test_lines_that_are_sung_at_once_overlap_in_time(aligner: LightAligner) -> None:
+    song = overlapping(2, 1.0)
+    lyrics, together, voices = both_ways(aligner, song)
+    assert [singer.name for singer in lyrics.singers] == ["Anna", "Ben"]
+    found = errors(song, voices)
+    assert sum(found) / len(found) <= 0.1
+    assert max(found) <= 1.0
+    assert sum(error > 1.0 for error in errors(song, together)) >= 10  # what one path makes of it
+    content = compose(
+        lyrics, voices, language="en", duration_ms=round(1000 * song.vocals.seconds)
+    )  # which holds all its promises: no singer sings two words at once
+    first, second = content.lines[:2]
+    assert first.end_ms is not None
+    assert second.start_ms is not None
+    assert second.start_ms < first.end_ms - 1000
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_singers_who_take_turns_are_placed_as_before(aligner: LightAligner, seed: int) -> None:
+    song = overlapping(seed, 0.0)
+    _, together, voices = both_ways(aligner, song)
+    assert max(errors(song, voices)) <= 1.0
+    assert sum(errors(song, voices)) <= sum(errors(song, together)) + 0.1
+
+
+def test_one_singer_is_placed_by_one_path(aligner: LightAligner) -> None:
+    song = overlapping(1, 0.0)
+    lyrics = LyricsDocument.from_text(song.lyrics_text, language="en")
+    lines = to_align(lyrics)
+    heard = aligner.hear(song.vocals, lines, "en", ignore)
+    alone = place_voices(heard, lines, ["s1"] * len(lines), "en", 60_000, ignore)
+    assert alone == heard.place(lines, "en", ignore)
