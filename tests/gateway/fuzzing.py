@@ -94,10 +94,14 @@ class Fuzzing:
         self.schema = schemathesis.openapi.from_dict(self._house.app.openapi())
         self.schema.config.update(base_url=BASE_URL)
 
+    def operations(self) -> list[Any]:
+        """All that the description has."""
+        results: Any = self.schema.get_all_operations()
+        return [result.ok() for result in results]
+
     def single(self, cases: int) -> None:
         """Requests on their own, spread over the operations."""
-        results: Any = self.schema.get_all_operations()
-        operations = [result.ok() for result in results]
+        operations = self.operations()
         each = max(1, cases // (2 * len(operations)))
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):

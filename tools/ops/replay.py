@@ -28,8 +28,13 @@ from schemas.webhooks import STANDING_ONLY
 from schemas.work import STAGES, pipeline_of
 from topics.catalog import CATALOG
 
-WORK_TOPICS = tuple(name for name, kind in EVENTS.items() if "work" in kind.__dataclass_fields__)
-"""Topics of the catalog whose events carry a job's context."""
+WORK_TOPICS = tuple(
+    name
+    for name, kind in EVENTS.items()
+    if "work" in kind.__dataclass_fields__ and "generation" not in kind.__dataclass_fields__
+)
+"""Topics of the catalog whose events carry a job's context. Those of generated songs are not among
+them: the provider would be paid again."""
 
 MAX_REPLAYS = 3
 """Replays that may lie behind an event which is replayed once more, unless the operator says."""

@@ -203,7 +203,7 @@ def test_a_track_that_the_projection_does_not_know_is_replayed_from_its_events()
 
 
 def test_events_that_carry_work_are_those_of_stages_and_requests() -> None:
-    requests = {"import-requested", "reprocess-requested", "mastering-requested"}
+    requests = {f"{what}-requested" for what in ("import", "reprocess", "mastering", "video")}
     assert requests | MADE_TOPICS == set(WORK_TOPICS)
     assert ImportRequested.topic in WORK_TOPICS
 
@@ -212,6 +212,7 @@ MADE_TOPICS = {"separated", "transcribed", "aligned", "checked", "published"} | 
     "analyzed",
     "decided",
     "mastered",
+    "video-rendered",
 }
 
 
