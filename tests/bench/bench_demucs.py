@@ -6,7 +6,8 @@ resident memory, with the song and both stems in it. Time is that of separating 
 model is there; the least of ``--repeats`` counts, because others use the machine too.
 
 The second table lets a song come from a server on this machine at a given speed, and compares the
-stage that separates what has arrived with one that waits for the last byte.
+stage that separates what has arrived with one that waits for the last byte. It cannot save more
+than the download takes: a table that says so was disturbed.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def _staged(repo: Path, song: Path, address: str, *, early: bool) -> float:
         return time.monotonic() - began
 
 
-def _arriving(repo: Path, seconds: float, download_s: float) -> Table:
+def _arriving(repo: Path, seconds: float, download_s: float, repeats: int) -> Table:
     table = Table(
         title=f"the stage on {seconds:.0f} s of FLAC that takes {download_s:.0f} s to come"
     )
@@ -189,8 +190,16 @@ def _arriving(repo: Path, seconds: float, download_s: float) -> Table:
         try:
             address = f"http://127.0.0.1:{server.server_port}/"
             _staged(repo, song, address, early=False)  # loads the model, which is kept
-            waiting = _staged(repo, song, address, early=False)
-            early = _staged(repo, song, address, early=True)
+            waiting, early = (
+                min(times)
+                for times in zip(
+                    *(
+                        [_staged(repo, song, address, early=early) for early in (False, True)]
+                        for _ in range(repeats)
+                    ),
+                    strict=True,
+                )
+            )
         finally:
             server.shutdown()
             server.server_close()
@@ -230,7 +239,7 @@ def main() -> None:
             return
         console.print(_beside(repo, given.seconds, given.repeats))
         if given.download:
-            console.print(_arriving(repo, given.seconds, given.download))
+            console.print(_arriving(repo, given.seconds, given.download, given.repeats))
 
 
 if __name__ == "__main__":
