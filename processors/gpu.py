@@ -117,6 +117,8 @@ def total_mib(limit: int | None) -> int:
     return min(limit, there) if limit else int(_SHARE * there)
 
 
+# TODO(issue 5): an error of CUDA other than of memory leaves a child that can use the GPU no more,
+# and it stays warm; such a child has to end.
 def capped(mib: int) -> None:
     """Let torch allocate no more than that on the GPU, in this process."""
     import torch
