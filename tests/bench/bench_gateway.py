@@ -214,9 +214,7 @@ def ask(port: int, path: str, seconds: float) -> Figure:
             )
         await asyncio.gather(*waits)
 
-    import uvloop
-
-    uvloop.run(run())
+    asyncio.run(run())
     times.sort()
     return Figure(
         len(times) / seconds, 1000 * times[len(times) // 2], 1000 * times[int(len(times) * 0.99)]

@@ -49,7 +49,8 @@ class ProviderSettings(BaseSettings):
     @property
     def account(self) -> str:
         """What its rate limit counts: one key at one address."""
-        return urlsplit(self.suno_base_url).netloc
+        # keys of the artifact store have no colon
+        return urlsplit(self.suno_base_url).netloc.replace(":", "-")
 
     @property
     def is_local(self) -> bool:
