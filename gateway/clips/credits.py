@@ -57,8 +57,7 @@ class Credits:
 
     def _ask(self) -> float | None:
         settings = self._settings
-        key = settings.suno_api_key.get_secret_value()
-        if not key and not settings.is_local:
+        if not settings.headers and not settings.is_local:
             return None
         try:
             with httpx.Client(
@@ -68,7 +67,7 @@ class Credits:
             ) as client:
                 answer = client.get(
                     f"{settings.suno_base_url}{settings.profile.credit_path}",
-                    headers={"Authorization": f"Bearer {key}"},
+                    headers=settings.headers,
                 )
             said = json.loads(answer.content)
             code, data = said["code"], said.get("data")

@@ -47,6 +47,12 @@ class ProviderSettings(BaseSettings):
         return PROFILES[self.suno_profile]
 
     @property
+    def headers(self) -> dict[str, str]:
+        """What says who asks; nothing without a key, as a local provider may be asked."""
+        key = self.suno_api_key.get_secret_value().strip()
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    @property
     def account(self) -> str:
         """What its rate limit counts: one key at one address."""
         # keys of the artifact store have no colon

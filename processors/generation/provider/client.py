@@ -66,7 +66,7 @@ class HttpProvider:
         self._profile = settings.profile
         self._http = httpx.Client(
             base_url=settings.suno_base_url,
-            headers={"Authorization": f"Bearer {settings.suno_api_key.get_secret_value()}"},
+            headers=settings.headers,
             timeout=settings.suno_timeout_seconds,
             transport=transport,
             trust_env=False,
@@ -79,6 +79,8 @@ class HttpProvider:
             status, body = self._ask("POST", self._profile.generate_path, json=order.body())
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Unsent(f"the provider cannot be reached ({type(error).__name__})")
+        except httpx.LocalProtocolError:
+            return Unsent("the request cannot be written; check the letters of SUNO_API_KEY")
         except (httpx.HTTPError, _TooLong) as error:
             # Everything after the connection: the request may have been read to its end.
             return Undecided(f"the provider did not answer ({type(error).__name__})")
