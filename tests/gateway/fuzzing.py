@@ -162,7 +162,7 @@ class Fuzzing:
         kwargs = {
             name: value
             for name, value in kwargs.items()
-            if name in ("method", "url", "headers", "params", "json", "content", "cookies")
+            if name in ("method", "url", "headers", "params", "json", "content")  # no cookies here
             or (name == "data" and value is not None)
         }
         if "data" in kwargs and not isinstance(kwargs["data"], dict):
