@@ -17,7 +17,7 @@ from schemas.work import STAGES
 from tests.e2e.product import Json, until
 from tests.faults.real.audit import Seen, audit, open_codec, open_log, read
 from tests.faults.real.parts import PATIENCE_S, SEED, Parts, accept_all, ended
-from topics.catalog import CATALOG, PARTITIONS
+from topics.catalog import CATALOG, PARTITIONS, PROJECTED
 from topics.codec import Envelope
 from topics.log import Outgoing, Record
 
@@ -77,10 +77,11 @@ def test_poison_on_every_topic_is_kept_and_passed(parts: Callable[..., Parts]) -
         jobs += accept_all(client, range(51, 55))
         ended(client, jobs)
 
-    # A stage buries what it consumes. The projector reads every topic, those too that no stage
-    # does: the control topics, and what the last stages make.
+    # A stage buries what it consumes. The projector reads every topic that says something of jobs,
+    # those too that no stage does: the control topics, and what the last stages make.
+    # TODO(issue 9): delivery passes poison on its topics and says so, but buries none.
     consumed = {stage: {kind.topic for kind in find(stage).consumes} for stage in STAGES}
-    consumed[PROJECTOR] = set(CATALOG)
+    consumed[PROJECTOR] = set(PROJECTED)
     wanted = {
         owner: Counter({mark: count for mark, count in sent.items() if mark.split()[0] in topics})
         for owner, topics in consumed.items()
