@@ -10,10 +10,26 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import Field, field_validator
 from starlette.responses import JSONResponse, Response
 
-from gateway.api.dependencies import ServicesDep, Wire, instant, once
+from gateway.api.dependencies import ServicesDep, once
+from gateway.api.webhook_views import (
+    AttemptPage,
+    DeliveryPage,
+    EndpointChange,
+    EndpointPage,
+    EndpointView,
+    EventTypes,
+    NewEndpoint,
+    Recovered,
+    Recovery,
+    Rotation,
+    SecretView,
+    Sent,
+    attempt_view,
+    delivery_view,
+    endpoint_view,
+)
 from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
 from gateway.guard.problems import Code, Problem
@@ -28,11 +44,6 @@ from schemas.webhooks import TYPES
 from topics.webhooks import Endpoint
 from topics.webhooks.secrets import CALLBACKS
 
-_OVERLAP_S = 86_400
-"""How long the secret before a rotation still signs: a day, as Svix has it."""
-
-_LONGEST_OVERLAP_S = 7 * 86_400
-
 EndpointId = Annotated[
     str,
     Path(
@@ -41,164 +52,6 @@ EndpointId = Annotated[
         examples=["whk_2b1c8f7e0a4d5b6c9e3f1a2b4c5d6e7f"],
     ),
 ]
-_Types = Annotated[list[str], Field(max_length=len(TYPES))]
-
-
-class EndpointFields(Wire):
-    """What an endpoint is made of."""
-
-    types: _Types = Field(
-        default_factory=list, description="Event types it is told; none: all of them."
-    )
-    description: str = Field(default="", max_length=500)
-
-    @field_validator("types")
-    @classmethod
-    def _known(cls, value: list[str]) -> list[str]:
-        return _checked(value)
-
-
-class NewEndpoint(EndpointFields):
-    """An endpoint to make."""
-
-    url: str = Field(
-        max_length=2048,
-        description="Called with POST: https://, on the public internet.",
-        examples=["https://example.com/hooks/melisma"],
-    )
-
-
-class EndpointChange(Wire):
-    """What is to be another; what is left out stays."""
-
-    url: str | None = Field(default=None, max_length=2048)
-    types: _Types | None = None
-    description: str | None = Field(default=None, max_length=500)
-
-    @field_validator("types")
-    @classmethod
-    def _known(cls, value: list[str] | None) -> list[str] | None:
-        return None if value is None else _checked(value)
-
-
-class Rotation(Wire):
-    """How secrets change."""
-
-    overlap_seconds: int = Field(
-        default=_OVERLAP_S,
-        ge=0,
-        le=_LONGEST_OVERLAP_S,
-        description="How long the old secret still signs beside the new one.",
-    )
-
-
-class Recovery(Wire):
-    """What is sent again."""
-
-    since: datetime = Field(description="RFC 3339.", examples=["2026-01-01T00:00:00Z"])
-    what: Literal["failed", "missed", "all"] = Field(
-        default="all",
-        description="failed: given up after the last retry; missed: never sent, because the "
-        "endpoint was disabled, was made later or had not subscribed.",
-    )
-
-
-class EndpointView(Wire):
-    """An endpoint as it stands."""
-
-    id: str
-    url: str
-    types: list[str]
-    description: str
-    status: Literal["active", "paused", "disabled"]
-    disabled_reason: str | None = None
-    disabled_at: str | None = None
-    failing_since: str | None = None
-    created_at: str | None = None
-    secret_number: int
-    secret: str | None = Field(
-        default=None, description="whsec_…; only when it is made, rotated or asked for."
-    )
-
-
-class EndpointPage(Wire):
-    """Endpoints, oldest first."""
-
-    endpoints: list[EndpointView]
-
-
-class SecretView(Wire):
-    """A signing secret."""
-
-    secret: str
-    secret_number: int
-
-
-class AttemptView(Wire):
-    """One attempt at a delivery."""
-
-    message_id: str
-    type: str
-    track_id: str | None = None
-    round: int = Field(description="0 at first; each redelivery asked for is another round.")
-    attempt: int
-    outcome: Literal["failed", "exhausted", "delivered"]
-    at: str | None
-    status: int | None = None
-    error: str | None = None
-    detail: str | None = None
-    duration_ms: int
-    response: str | None = Field(default=None, description="How the answer began.")
-    next_attempt_at: str | None = None
-
-
-class AttemptPage(Wire):
-    """Attempts, newest first."""
-
-    attempts: list[AttemptView]
-    cursor: str | None = Field(default=None, description="Continues behind these.")
-
-
-class DeliveryView(Wire):
-    """How a message to an endpoint stands."""
-
-    message_id: str
-    type: str
-    track_id: str | None = None
-    sequence: int | None = None
-    outcome: Literal["owed", "failed", "exhausted", "dropped", "delivered"]
-    attempts: int
-    at: str | None
-    error: str | None = None
-    detail: str | None = None
-    next_attempt_at: str | None = None
-
-
-class DeliveryPage(Wire):
-    """Deliveries, newest first."""
-
-    deliveries: list[DeliveryView]
-    cursor: str | None = Field(default=None, description="Continues behind these.")
-
-
-class Sent(Wire):
-    """A message on its way."""
-
-    message_id: str
-
-
-class Recovered(Wire):
-    """How much is sent again."""
-
-    count: int
-    more: bool = Field(description="More are left: ask again.")
-
-
-class EventTypes(Wire):
-    """What endpoints can subscribe to, by name."""
-
-    types: dict[str, str]
-
 
 router = APIRouter(tags=["webhooks"])
 _FOUND = documented(Code.WEBHOOK_ENDPOINT_NOT_FOUND)
@@ -234,7 +87,9 @@ def create(
         wanted = Wanted(body.url, body.types, body.description)
         made = desk.create(services, caller, wanted, attempt)
         return Answer(
-            201, _view(services, made).wire(), {"Location": f"/v1/webhook-endpoints/{made.id}"}
+            201,
+            endpoint_view(services, made).wire(),
+            {"Location": f"/v1/webhook-endpoints/{made.id}"},
         )
 
     present = _with_secret(services, caller)
@@ -251,7 +106,7 @@ def create(
 def listing(services: ServicesDep, caller: CallerDep) -> EndpointPage:
     """All of them: a tenant has a hundred at most."""
     found = desk.endpoints(services, caller)
-    return EndpointPage(endpoints=[_view(services, each) for each in found])
+    return EndpointPage(endpoints=[endpoint_view(services, each) for each in found])
 
 
 @router.get(
@@ -263,7 +118,7 @@ def listing(services: ServicesDep, caller: CallerDep) -> EndpointPage:
 )
 def one(endpoint_id: EndpointId, services: ServicesDep, caller: CallerDep) -> EndpointView:
     """What it is told, and whether it is called."""
-    return _view(services, desk.find_endpoint(services, caller, endpoint_id))
+    return endpoint_view(services, desk.find_endpoint(services, caller, endpoint_id))
 
 
 @router.patch(
@@ -279,7 +134,7 @@ def change(
     """What is already owed goes to the new URL as well."""
     wanted = Wanted(body.url, body.types, body.description)
     attempt = Attempt(services.new_seed())
-    return _view(services, desk.change(services, caller, endpoint_id, wanted, attempt))
+    return endpoint_view(services, desk.change(services, caller, endpoint_id, wanted, attempt))
 
 
 @router.delete(
@@ -308,7 +163,9 @@ def _acting(
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         def work(attempt: Attempt) -> Answer:
-            return Answer(200, _view(services, act(services, caller, endpoint_id, attempt)).wire())
+            return Answer(
+                200, endpoint_view(services, act(services, caller, endpoint_id, attempt)).wire()
+            )
 
         return once(request, services, caller, idempotency_key, None, work)
 
@@ -427,7 +284,7 @@ def attempts(
         limit=limit + 1,
     )
     return AttemptPage(
-        attempts=[_attempt(each) for each in found[:limit]], cursor=_pack(found, limit)
+        attempts=[attempt_view(each) for each in found[:limit]], cursor=_pack(found, limit)
     )
 
 
@@ -458,7 +315,7 @@ def deliveries(
         before=_unpack(cursor),
         limit=limit + 1,
     )
-    shown = [_delivery(each) for each in found[:limit]]
+    shown = [delivery_view(each) for each in found[:limit]]
     return DeliveryPage(deliveries=shown, cursor=_pack(found, limit))
 
 
@@ -535,69 +392,6 @@ def _with_secret(services: Services, caller: Caller) -> Callable[[Answer], Answe
         return Answer(answer.status, shown, {**answer.headers, **_NOT_KEPT})
 
     return present
-
-
-def _view(services: Services, endpoint: Endpoint) -> EndpointView:
-    status = endpoint.status
-    assert status != "deleted"
-    return EndpointView(
-        id=endpoint.id,
-        url=desk.url_of(services, endpoint),
-        types=list(endpoint.types),
-        description=endpoint.description,
-        status=status,
-        disabled_reason=endpoint.disabled or None,
-        disabled_at=instant(endpoint.disabled_ms) if endpoint.disabled else None,
-        failing_since=instant(endpoint.failing_since_ms) if endpoint.failing_since_ms else None,
-        created_at=instant(endpoint.created_ms) if endpoint.created_ms else None,
-        secret_number=endpoint.generation,
-    )
-
-
-def _attempt(entry: Entry) -> AttemptView:
-    event = entry.event
-    return AttemptView.model_validate(
-        {
-            "message_id": event.notification_id,
-            "type": event.type,
-            "track_id": event.track_id or None,
-            "round": event.round,
-            "attempt": event.attempt,
-            "outcome": event.outcome,
-            "at": instant(entry.at_ms),
-            "status": event.status or None,
-            "error": event.error or None,
-            "detail": event.detail or None,
-            "duration_ms": event.duration_ms,
-            "response": event.response or None,
-            "next_attempt_at": instant(event.due_ms) if event.due_ms else None,
-        }
-    )
-
-
-def _delivery(entry: Entry) -> DeliveryView:
-    event = entry.event
-    return DeliveryView.model_validate(
-        {
-            "message_id": event.notification_id,
-            "type": event.type,
-            "track_id": event.track_id or None,
-            "sequence": event.sequence or None,
-            "outcome": event.outcome,
-            "attempts": event.attempt,
-            "at": instant(entry.at_ms),
-            "error": event.error or None,
-            "detail": event.detail or None,
-            "next_attempt_at": instant(event.due_ms) if event.due_ms else None,
-        }
-    )
-
-
-def _checked(types: list[str]) -> list[str]:
-    unknown = [each for each in types if each not in TYPES]
-    if unknown:
-        raise ValueError(f"no such event type; there are {', '.join(TYPES)}")
-    return types
 
 
 def _ms(moment: datetime) -> int:
