@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from processors.alignment.memory import Array
 from processors.audio.activity import Activity
 from processors.audio.samples import Audio
+from processors.backend import Backend
 
 Source = Literal["aligned", "interpolated", "manual"]
 Progress = Callable[[float], None]
@@ -111,33 +112,8 @@ class Heard(Protocol):
         ...
 
 
-class Aligner(Protocol):
+class Aligner(Backend, Protocol):
     """Places given lyrics on a vocal stem."""
-
-    @property
-    def name(self) -> str:
-        """Backend name, as karaoke-json's ``source`` shows it."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """Model name and version, as karaoke-json's ``source`` shows it."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the model's weights in hex; empty where nobody can choose them."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it computes: ``cpu`` or ``cuda``."""
-        ...
-
-    @property
-    def gpu_mib(self) -> int:
-        """MiB of the GPU's memory to reserve before it hears; 0 on the CPU."""
-        ...
 
     def hear(
         self,

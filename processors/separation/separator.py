@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from processors.audio.samples import Audio
+from processors.backend import Backend
 
 Progress = Callable[[float], None]
 """Told the finished share of the work, 0 to 1, at least about once a second."""
@@ -20,33 +21,8 @@ class Stems:
     minus: Audio
 
 
-class Separator(Protocol):
+class Separator(Backend, Protocol):
     """Takes a song apart into the voice and the rest."""
-
-    @property
-    def name(self) -> str:
-        """The backend's name in settings and in karaoke-json, such as ``light``."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """The model and its revision; part of a result's identity."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the model's weights in hex; empty where it has none."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it computes: ``cpu`` or ``cuda``."""
-        ...
-
-    @property
-    def gpu_mib(self) -> int:
-        """MiB of the GPU's memory to reserve before it separates; 0 on the CPU."""
-        ...
 
     @property
     def fallback(self) -> str:

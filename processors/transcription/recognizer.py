@@ -8,6 +8,7 @@ from typing import Protocol
 
 from processors.alignment.memory import Array
 from processors.audio.samples import Audio
+from processors.backend import Backend
 
 Progress = Callable[[float], None]
 """Called with the share of the work that is done, 0 to 1, from the calling thread."""
@@ -48,33 +49,8 @@ class LanguageNotRecognized(ValueError):
     code = "language_not_recognized"
 
 
-class Recognizer(Protocol):
+class Recognizer(Backend, Protocol):
     """Writes down what a vocal stem sings."""
-
-    @property
-    def name(self) -> str:
-        """Backend name, as karaoke-json's ``source`` shows it."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """Model name and version, as karaoke-json's ``source`` shows it."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the model's weights in hex; empty where nobody can choose them."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it computes: ``cpu`` or ``cuda``."""
-        ...
-
-    @property
-    def gpu_mib(self) -> int:
-        """MiB of the GPU's memory to reserve before it transcribes; 0 on the CPU."""
-        ...
 
     def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
         """Write down what is sung.
