@@ -386,6 +386,183 @@ class Song:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """What a client wants extracted of one file; the same in every event of the item."""
+
+    task_id: str
+    """The task that the item belongs to; the work's trackId. A single file is a task of its own, with its item's id."""
+    index: int = 0
+    """Place of the item in its task, from 0."""
+    count: int = 1
+    """Items of the task."""
+    concurrency: int = 0
+    """At most so many items of the task are in work at once; 0 for as many as there is room for."""
+    input_uri: str = ""
+    """The file as the client named it: asset:, s3:// or file://. The bytes of an asset are the work's artifact 'source'."""
+    video_id: str
+    """The client's own name for the input; empty for none."""
+    extractors: tuple[str, ...] = ()
+    """Names of the extractors; empty for all the usual ones."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """JSON object of the parameters of an extractor, by its name."""
+    device: str = "auto"
+    """auto (what the worker is set to), cpu or gpu."""
+    client: str = ""
+    """Which client asked. Shares and limits are by tenant, by client where access control is off."""
+    expected_seconds: float = 0.0
+    """What the item is thought to take on one core, in seconds; 0 when nobody knows."""
+    requested_ms: int = 0
+    """When the task was accepted, Unix time in milliseconds."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "taskId": self.task_id,
+            "index": self.index,
+            "count": self.count,
+            "concurrency": self.concurrency,
+            "inputUri": self.input_uri,
+            "videoId": self.video_id,
+            "extractors": list(self.extractors),
+            "parameters": dict(self.parameters),
+            "device": self.device,
+            "client": self.client,
+            "expectedSeconds": self.expected_seconds,
+            "requestedMs": self.requested_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Extraction:
+        """Read an Avro record."""
+        return cls(
+            task_id=wire["taskId"],
+            index=wire["index"],
+            count=wire["count"],
+            concurrency=wire["concurrency"],
+            input_uri=wire["inputUri"],
+            video_id=wire["videoId"],
+            extractors=tuple(wire["extractors"]),
+            parameters=dict(wire["parameters"]),
+            device=wire["device"],
+            client=wire["client"],
+            expected_seconds=wire["expectedSeconds"],
+            requested_ms=wire["requestedMs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractorOutcome:
+    """How one extractor did with a file; its features are in the manifest."""
+
+    name: str = ""
+    """The extractor."""
+    version: str = ""
+    """Its version; empty where there is no such extractor."""
+    device: str = ""
+    """Where it computed: cpu or cuda."""
+    status: str = "ok"
+    """ok, failed or skipped."""
+    seconds: float = 0.0
+    """Time it took, in seconds."""
+    code: str = ""
+    """Stable word for the error; empty for none."""
+    message: str = ""
+    """The error in words; empty for none."""
+    fallback: bool = False
+    """True when another device than asked did the work."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "device": self.device,
+            "status": self.status,
+            "seconds": self.seconds,
+            "code": self.code,
+            "message": self.message,
+            "fallback": self.fallback,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ExtractorOutcome:
+        """Read an Avro record."""
+        return cls(
+            name=wire["name"],
+            version=wire["version"],
+            device=wire["device"],
+            status=wire["status"],
+            seconds=wire["seconds"],
+            code=wire["code"],
+            message=wire["message"],
+            fallback=wire["fallback"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionReported:
+    """How full the waiting room of extractions is, and where a successor of the reporter begins to read."""
+
+    topic: ClassVar[str] = "admission-reported"
+
+    reporter_id: str
+    """Always 'admission': one reports for all."""
+    waiting: int = 0
+    """Items that wait for their turn."""
+    in_flight: int = 0
+    """Items that are released and not done."""
+    waiting_seconds: float = 0.0
+    """Work that waits, in seconds of one core."""
+    items_per_second: float = 0.0
+    """Items done a second, over the last minute."""
+    clients: Mapping[str, int] = field(default_factory=dict)
+    """Items that wait, by whom they are counted for: the tenant, or the client where access control is off."""
+    sequence: int = 0
+    """The sequence of the newest release."""
+    virtual_now: float = 0.0
+    """The clock of fair shares, in seconds of work."""
+    served: Mapping[str, float] = field(default_factory=dict)
+    """Until when each client is served on that clock, where that is ahead of it."""
+    marks: Mapping[str, int] = field(default_factory=dict)
+    """Offset of each partition ('topic/partition') before which nothing is needed any more."""
+    reported_ms: int = 0
+    """When, Unix time in milliseconds."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "reporterId": self.reporter_id,
+            "waiting": self.waiting,
+            "inFlight": self.in_flight,
+            "waitingSeconds": self.waiting_seconds,
+            "itemsPerSecond": self.items_per_second,
+            "clients": dict(self.clients),
+            "sequence": self.sequence,
+            "virtualNow": self.virtual_now,
+            "served": dict(self.served),
+            "marks": dict(self.marks),
+            "reportedMs": self.reported_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> AdmissionReported:
+        """Read an Avro record."""
+        return cls(
+            reporter_id=wire["reporterId"],
+            waiting=wire["waiting"],
+            in_flight=wire["inFlight"],
+            waiting_seconds=wire["waitingSeconds"],
+            items_per_second=wire["itemsPerSecond"],
+            clients=dict(wire["clients"]),
+            sequence=wire["sequence"],
+            virtual_now=wire["virtualNow"],
+            served=dict(wire["served"]),
+            marks=dict(wire["marks"]),
+            reported_ms=wire["reportedMs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Every word of the lyrics has its times or a reason why not."""
 
@@ -591,6 +768,139 @@ class Decided:
             work=Work.from_wire(wire["work"]),
             mastering=Mastering.from_wire(wire["mastering"]),
             moves=wire["moves"],
+            seconds=wire["seconds"],
+            reused=wire["reused"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractionAdmitted:
+    """It is the item's turn: an extraction worker takes it."""
+
+    topic: ClassVar[str] = "extraction-admitted"
+
+    work: Work
+    """The item's context: jobId is the item's id, trackId the task's."""
+    extraction: Extraction
+    """What was asked for."""
+    sequence: int = 0
+    """Order of release over all items, from 1."""
+    virtual_start: float = 0.0
+    """When the item's turn came on the clock of fair shares, in seconds of work."""
+    virtual_finish: float = 0.0
+    """Until when its client is served on that clock."""
+    waited_seconds: float = 0.0
+    """Time from the request to the release."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "extraction": self.extraction.to_wire(),
+            "sequence": self.sequence,
+            "virtualStart": self.virtual_start,
+            "virtualFinish": self.virtual_finish,
+            "waitedSeconds": self.waited_seconds,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ExtractionAdmitted:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            extraction=Extraction.from_wire(wire["extraction"]),
+            sequence=wire["sequence"],
+            virtual_start=wire["virtualStart"],
+            virtual_finish=wire["virtualFinish"],
+            waited_seconds=wire["waitedSeconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractionRequested:
+    """The features of one file are wanted; a batch is one such event for each of its items."""
+
+    topic: ClassVar[str] = "extraction-requested"
+
+    work: Work
+    """The item's context: jobId is the item's id, trackId the task's."""
+    extraction: Extraction
+    """What was asked for."""
+    reason: str = "request"
+    """request, retry or replay."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "extraction": self.extraction.to_wire(),
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ExtractionRequested:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            extraction=Extraction.from_wire(wire["extraction"]),
+            reason=wire["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesExtracted:
+    """The item is done. Its manifest is the work's artifact 'manifest', the arrays of an extractor that of the extractor's name."""
+
+    topic: ClassVar[str] = "features-extracted"
+
+    work: Work
+    """The item's context: jobId is the item's id, trackId the task's."""
+    extraction: Extraction
+    """What was asked for."""
+    status: str = "completed"
+    """completed, or failed when no extractor has a result."""
+    extractors: tuple[ExtractorOutcome, ...] = ()
+    """How each extractor did, in the order of the manifest."""
+    code: str = ""
+    """Stable word for the reason of a failure; empty for none."""
+    message: str = ""
+    """The reason in words; empty for none."""
+    input_sha256: str = ""
+    """Digest of the file as read, in hex."""
+    duration_seconds: float = 0.0
+    """Length of the sound."""
+    seconds: float = 0.0
+    """Time the step took."""
+    reused: bool = False
+    """True when a stored result of the same work was adopted."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The Avro record."""
+        return {
+            "work": self.work.to_wire(),
+            "extraction": self.extraction.to_wire(),
+            "status": self.status,
+            "extractors": [item.to_wire() for item in self.extractors],
+            "code": self.code,
+            "message": self.message,
+            "inputSha256": self.input_sha256,
+            "durationSeconds": self.duration_seconds,
+            "seconds": self.seconds,
+            "reused": self.reused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> FeaturesExtracted:
+        """Read an Avro record."""
+        return cls(
+            work=Work.from_wire(wire["work"]),
+            extraction=Extraction.from_wire(wire["extraction"]),
+            status=wire["status"],
+            extractors=tuple(ExtractorOutcome.from_wire(item) for item in wire["extractors"]),
+            code=wire["code"],
+            message=wire["message"],
+            input_sha256=wire["inputSha256"],
+            duration_seconds=wire["durationSeconds"],
             seconds=wire["seconds"],
             reused=wire["reused"],
         )
@@ -1764,11 +2074,15 @@ class WebhookEndpointJudged:
 
 
 Event = (
-    Aligned
+    AdmissionReported
+    | Aligned
     | Analyzed
     | Checked
     | ClipMade
     | Decided
+    | ExtractionAdmitted
+    | ExtractionRequested
+    | FeaturesExtracted
     | Generated
     | GenerationDue
     | GenerationHinted
@@ -1798,11 +2112,15 @@ Event = (
 
 
 EVENTS: Mapping[str, type[Event]] = {
+    AdmissionReported.topic: AdmissionReported,
     Aligned.topic: Aligned,
     Analyzed.topic: Analyzed,
     Checked.topic: Checked,
     ClipMade.topic: ClipMade,
     Decided.topic: Decided,
+    ExtractionAdmitted.topic: ExtractionAdmitted,
+    ExtractionRequested.topic: ExtractionRequested,
+    FeaturesExtracted.topic: FeaturesExtracted,
     Generated.topic: Generated,
     GenerationDue.topic: GenerationDue,
     GenerationHinted.topic: GenerationHinted,

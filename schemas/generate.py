@@ -30,6 +30,8 @@ _TYPES = (
     "Video",
     "Generation",
     "Song",
+    "Extraction",
+    "ExtractorOutcome",
 )
 """What topics share, each before the ones that hold it."""
 

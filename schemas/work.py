@@ -53,16 +53,27 @@ CLIP_STAGES = ("submission", "generation", "clip")
 CLIP_STEPS = {"submit": "submission", "generate": "generation", "clip": "clip"}
 """What the API calls each of them."""
 
+EXTRACTION_STAGES = ("extraction",)
+"""The stage that extracts features. A file is an item, and an item is a job: `Work.job_id` is the
+item's id and `Work.track_id` the id of its *task*, which for a single file are the same. Before it
+comes `processors.admission`, which is no stage: it decides whose turn it is."""
+
+EXTRACTION_STEPS = {"extract": "extraction"}
+"""What the API calls it."""
+
+MANIFEST = "manifest"
+"""The document of what was extracted, as an artifact of the item."""
+
 EVERY_STAGE = (*STAGES, *MASTERING_STAGES, *VIDEO_STAGES, *CLIP_STAGES)
 """All stages of the product."""
 
-EVERY_STEP = {**STEPS, **MASTERING_STEPS, **VIDEO_STEPS, **CLIP_STEPS}
+EVERY_STEP = {**STEPS, **MASTERING_STEPS, **VIDEO_STEPS, **CLIP_STEPS, **EXTRACTION_STEPS}
 """Every API step with its stage."""
 
 
 def pipeline_of(stage: str) -> tuple[str, ...]:
     """The stages of the system that a stage belongs to; karaoke's for one that is unknown."""
-    others = (MASTERING_STAGES, VIDEO_STAGES, CLIP_STAGES)
+    others = (MASTERING_STAGES, VIDEO_STAGES, CLIP_STAGES, EXTRACTION_STAGES)
     return next((stages for stages in others if stage in stages), STAGES)
 
 

@@ -47,6 +47,10 @@ class Topic:
         return value
 
 
+EXTRACTION_PARTITIONS = 16
+"""Of released extractions: admission gives each item in work a partition of its own, so that none
+waits behind another. The most that are in work at once."""
+
 DELIVERY_PARTITIONS = 16
 """Of the deliveries of webhooks: they wait for others' servers, so more workers than four may share
 them. An endpoint's deliveries are in one partition."""
@@ -65,7 +69,7 @@ CATALOG: Mapping[str, Topic] = {
         _topic("import-requested", "gateway", "work.trackId"),
         _topic("reprocess-requested", "gateway", "work.trackId"),
         _topic("lyrics-edited", "gateway", "trackId"),
-        _topic("job-canceled", "gateway", "trackId"),
+        _topic("job-canceled", "gateway, admission", "trackId"),
         _topic("job-retried", "gateway", "trackId"),
         _topic("separated", "separation", "work.trackId"),
         _topic("transcribed", "transcription", "work.trackId"),
@@ -84,6 +88,17 @@ CATALOG: Mapping[str, Topic] = {
         _topic("generation-updated", "generation", "jobId"),
         _topic("generated", "generation", "work.jobId"),
         _topic("clip-made", "clip", "work.jobId"),
+        # One partition: whoever has it is the one who admits.
+        _topic("extraction-requested", "gateway", "work.jobId", partitions=1),
+        _topic("extraction-admitted", "admission", "work.jobId", partitions=EXTRACTION_PARTITIONS),
+        _topic("features-extracted", "extraction", "work.jobId"),
+        _topic(
+            "admission-reported",
+            "admission",
+            "reporterId",
+            retention_ms=30 * _DAY_MS,
+            partitions=1,
+        ),
         _topic("step-progressed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("step-failed", "every stage", "trackId", retention_ms=30 * _DAY_MS),
         _topic("job-failed", "every stage", "trackId"),
@@ -102,7 +117,7 @@ CATALOG: Mapping[str, Topic] = {
 assert set(CATALOG) == set(EVENTS)
 
 UNPROJECTED = frozenset(
-    {"generation-hinted", "generation-due"}
+    {"generation-hinted", "generation-due", "admission-reported"}
     | {"notified", "webhook-endpoint-changed", "webhook-endpoint-judged", "webhook-attempted"}
 )
 """Topics that say nothing of jobs and tracks; their readers fold them for themselves."""
