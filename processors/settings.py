@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from processors.quality.thresholds import Policy, Thresholds
+from topics.catalog import EXTRACTION_PARTITIONS
 from topics.process import process_name
 from topics.settings import BusSettings
 
@@ -133,6 +134,24 @@ class StageSettings(BaseSettings):
         default=(Path("/usr/local/share/fonts"), Path("/usr/share/fonts")),
         description="Folders of fonts, comma-separated, for what DejaVu Sans (bundled) cannot "
         "write in a video: Chinese, Japanese, Korean, Thai, Devanagari, ….",
+    )
+
+    admission_in_flight: PositiveInt = Field(
+        default=4,
+        le=EXTRACTION_PARTITIONS,
+        description="Items of extractions in work at once in the whole installation: the slots of "
+        "all its extraction workers, and some more so that none waits for its next. What is "
+        "released is no longer put in order.",
+    )
+    admission_client_in_flight: NonNegativeInt = Field(
+        default=0,
+        description="The same for one tenant (one client, where access control is off); 0: no "
+        "limit beyond its fair share.",
+    )
+    admission_ageing: PositiveFloat = Field(
+        default=1.0,
+        description="Seconds of work that a second of waiting makes up for: short items go before "
+        "long ones, until the long ones have waited for their length divided by this.",
     )
 
     slots: dict[str, PositiveInt] = Field(

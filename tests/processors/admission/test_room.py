@@ -1,0 +1,231 @@
+"""Laws of the waiting room, whatever comes in whatever order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.admission.room import Item, Limits, Release, Room
+from schemas.events import ExtractionAdmitted, ExtractionRequested
+from tests.processors.admission.items import admitted, item, requested
+from topics.admission import who
+
+LIMITS = Limits(in_flight=5, a_client=3, ageing=0.5)
+PARTITIONS = 16
+
+
+@dataclass
+class Life:
+    """A room, and everything that a log would have of it."""
+
+    limits: Limits = LIMITS
+    requests: list[Item] = field(default_factory=list)
+    releases: list[tuple[ExtractionAdmitted, int]] = field(default_factory=list)
+    ended: list[tuple[str, int]] = field(default_factory=list)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.limits, PARTITIONS)
+
+    def ask(self, event: ExtractionRequested) -> None:
+        self.requests.append(item(event, len(self.requests)))
+        self.room.ask(self.requests[-1])
+
+    def release(self) -> Release | None:
+        release = self.room.next()
+        if release is not None:
+            self.releases.append((admitted(release), release.partition))
+            self.room.released(*self.releases[-1])
+        return release
+
+    def end(self, choice: int) -> None:
+        busy = sorted(each.id for each in self.room.items.values() if each.partition is not None)
+        if busy:
+            chosen = self.room.items[busy[choice % len(busy)]]
+            self.ended.append((chosen.id, chosen.attempt))
+            self.room.ended(*self.ended[-1])
+
+    def restart(self) -> None:
+        """Another room, made of the log alone; topics are read one after the other."""
+        room = Room(self.limits, PARTITIONS)
+        for one in self.requests:
+            room.ask(Item(one.event, one.cause, one.offset, one.arrived_ms))
+        for event, partition in self.releases:
+            room.released(event, partition)
+        for ended in self.ended:
+            room.ended(*ended)
+        self.room = room
+
+
+TASKS = {f"t{n}": (f"c{n % 3}", n % 4) for n in range(7)}  # task -> client, concurrency
+
+asks = st.tuples(
+    st.just("ask"),
+    st.sampled_from([*TASKS, ""]),
+    st.floats(min_value=0.1, max_value=1000.0),
+)
+acts = st.one_of(
+    asks,
+    st.tuples(st.just("release"), st.just(""), st.just(0.0)),
+    st.tuples(st.just("end"), st.just(""), st.floats(0, 50)),
+    st.tuples(st.just("restart"), st.just(""), st.just(0.0)),
+)
+lives = st.lists(acts, max_size=120)
+
+
+def _live(acts: list[tuple[str, str, float]], *, restarts: bool) -> Life:
+    life = Life()
+    for what, task, number in acts:
+        if what == "ask":
+            client, concurrency = TASKS.get(task, ("alone", 0))
+            name = f"i{len(life.requests)}"
+            life.ask(requested(name, task, client=client, concurrency=concurrency, seconds=number))
+        elif what == "release":
+            life.release()
+        elif what == "end":
+            life.end(int(number))
+        elif restarts:
+            life.restart()
+        _within_limits(life.room)
+    return life
+
+
+def _within_limits(room: Room) -> None:
+    busy = [each for each in room.items.values() if each.partition is not None]
+    assert len(busy) == room.in_flight <= LIMITS.in_flight
+    assert len({each.partition for each in busy}) == len(busy), "a partition an item"
+    assert max(Counter(each.who for each in busy).values(), default=0) <= LIMITS.a_client
+    for task, count in Counter(each.task for each in busy).items():
+        concurrency = TASKS.get(task, ("", 0))[1]
+        assert not concurrency or count <= concurrency
+    assert room.waiting == len(room.items) - len(busy) == sum(room.clients().values())
+
+
+@given(lives)
+def test_no_limit_is_ever_crossed_and_a_restart_changes_nothing(
+    acts: list[tuple[str, str, float]],
+) -> None:
+    straight, restarted = (_live(acts, restarts=each) for each in (False, True))
+    assert straight.releases == restarted.releases
+    assert abs(straight.room.waiting_s - restarted.room.waiting_s) < 1e-6
+
+
+@given(lives)
+def test_every_item_is_released_exactly_once(acts: list[tuple[str, str, float]]) -> None:
+    life = _live(acts, restarts=True)
+    while life.room.items:
+        while life.release():
+            pass
+        assert life.room.in_flight, "somebody waits and nobody is in work"
+        life.end(0)
+    names = Counter(event.work.job_id for event, _ in life.releases)
+    assert names == Counter(each.id for each in life.requests)
+    assert [event.sequence for event, _ in life.releases] == [*range(1, len(names) + 1)]
+    assert life.room.waiting_s == 0
+    assert not life.room.clients()
+
+
+@given(st.floats(5.0, 200.0), st.floats(0.1, 2.0))
+def test_a_long_item_is_overtaken_for_a_bounded_time(seconds: float, ageing: float) -> None:
+    """However many short ones keep coming: it is its turn behind what came soon enough."""
+    room = Room(Limits(in_flight=1, ageing=ageing), PARTITIONS)
+    room.ask(item(requested("long", seconds=seconds), 0))
+    count, overtaken = 0, 0
+    while True:
+        count += 1
+        room.ask(item(requested(f"short-{count}", seconds=1.0), count, 1000 * count))
+        release = room.next()
+        assert release is not None
+        room.released(admitted(release), release.partition)
+        room.ended(release.item.id, 1)
+        if release.item.id == "long":
+            break
+        overtaken += 1
+        assert overtaken <= seconds / ageing + 1
+    assert overtaken >= (seconds - 1.0) / ageing - 2, "short ones do go first"
+
+
+def test_a_client_with_one_file_does_not_wait_for_anothers_thousand() -> None:
+    room = Room(Limits(in_flight=1), PARTITIONS)
+    for n in range(1000):
+        room.ask(item(requested(f"b{n}", "big", client="greedy"), n, 0))
+    first = _served(room, 10)
+    room.ask(item(requested("single", client="modest", seconds=300.0), 1001))
+    assert "single" not in first
+    assert "single" in _served(room, 2), "it came new: its turn is at once, however long it is"
+
+
+def test_shares_follow_the_work_not_the_number_of_files() -> None:
+    room = Room(Limits(in_flight=1), PARTITIONS)
+    for n in range(200):
+        room.ask(item(requested(f"s{n}", client="shorts", seconds=1.0), n, 0))
+        room.ask(item(requested(f"l{n}", client="longs", seconds=10.0), 1000 + n, 0))
+    names = Counter(name[0] for name in _served(room, 110))
+    assert names["s"] == 100
+    assert names["l"] == 10
+
+
+def _served(room: Room, count: int) -> list[str]:
+    names = []
+    for _ in range(count):
+        release = room.next()
+        assert release is not None
+        room.released(admitted(release), release.partition)
+        room.ended(release.item.id, 1)
+        names.append(release.item.id)
+    return names
+
+
+def test_a_batch_of_concurrency_one_goes_one_by_one() -> None:
+    room = Room(Limits(in_flight=8), PARTITIONS)
+    for n in range(3):
+        room.ask(item(requested(f"i{n}", "t", concurrency=1), n))
+    release = room.next()
+    assert release is not None
+    room.released(admitted(release), release.partition)
+    assert room.next() is None
+    room.ended(release.item.id, 1)
+    assert room.next() is not None
+
+
+def test_a_newer_attempt_takes_the_place_of_an_older_one() -> None:
+    room = Room(Limits(), PARTITIONS)
+    assert room.ask(item(requested("i", attempt=1), 0))
+    assert room.ask(item(requested("i", attempt=2), 1))
+    assert not room.ask(item(requested("i", attempt=1), 2))
+    assert room.ended("i", 1) is None, "the older attempt's end says nothing of the newer one"
+    release = room.next()
+    assert release is not None
+    assert release.item.attempt == 2
+    assert room.ended("i", 2) is not None
+    assert not room.ask(item(requested("i", attempt=2), 3)), "written twice, done once"
+    assert room.ask(item(requested("i", attempt=3), 4))
+
+
+def test_the_open_items_of_a_task_are_known_in_order() -> None:
+    room = Room(Limits(), PARTITIONS)
+    for n in range(4):
+        room.ask(item(requested(f"i{n}", "t", attempt=1 + n % 2), n))
+    assert [each.id for each in room.of_task("t", 2)] == ["i0", "i1", "i2", "i3"]
+    assert [each.id for each in room.of_task("t", 1)] == ["i0", "i2"]
+    assert room.of_task("other", 1) == []
+
+
+def test_shares_are_the_tenants_and_the_clients_only_where_nobody_is_known() -> None:
+    assert who("acme", "phone") == who("acme", "laptop") == "acme"
+    assert who("default", "phone") != who("default", "laptop")
+
+
+def test_every_partition_is_used_whatever_their_number() -> None:
+    for partitions in range(1, 20):
+        room = Room(Limits(in_flight=100), partitions)
+        for n in range(partitions):
+            room.ask(item(requested(f"i{n}"), n))
+        found = set()
+        while release := room.next():
+            room.released(admitted(release), release.partition)
+            found.add(release.partition)
+        assert found == set(range(partitions))
