@@ -100,14 +100,16 @@ def memory(tmp_path: Path) -> GpuMemory:
 
 
 def test_what_fits_is_held_at_once_and_the_rest_waits(memory: GpuMemory) -> None:
-    with holding(memory, 60) as first, holding(memory, 40) as second:
-        assert first.says() == second.says() == "holds"
-        with holding(memory, 1) as third:
-            assert third.says() == "waits"
-            second.let_go()
-            assert second.says() == "done"
-            assert third.says() == "waits no longer"
-            assert third.says() == "holds"
+    with holding(memory, 60) as first:
+        assert first.says() == "holds"  # one after the other: whose turn it is waits a moment
+        with holding(memory, 40) as second:
+            assert second.says() == "holds"
+            with holding(memory, 1) as third:
+                assert third.says() == "waits"
+                second.let_go()
+                assert second.says() == "done"
+                assert third.says() == "waits no longer"
+                assert third.says() == "holds"
 
 
 def test_memory_that_is_free_in_pieces_is_given_as_one(memory: GpuMemory) -> None:
