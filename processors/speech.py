@@ -7,11 +7,8 @@ no such thing and are refused by name.
 
 from __future__ import annotations
 
-import io
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,8 @@ from processors.audio.phrases import phrases
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
 from processors.gpu import Device, released
+from processors.speech_models import fingerprint, title
+from processors.vocabulary import Vocabulary
 from processors.weights import digest, weight_mib
 
 Progress = Callable[[float], None]
@@ -61,8 +60,9 @@ class SpeechModel:
         """Where it computes now: falls to ``cpu`` when the GPU's memory does not suffice."""
         if self.device != "cpu" and self.gpu_mib > where.mib:
             self._give_way()
-        self.model = f"nemo {Path(model).stem if model.endswith('.nemo') else model}"
+        self.model = title(model)
         self.hash = digest([self._net])
+        self.fingerprint = fingerprint(model)
         self._net.eval()
         config = self._net.cfg.preprocessor
         self._rate = int(config.sample_rate)
@@ -71,7 +71,7 @@ class SpeechModel:
         self._net.preprocessor.featurizer.dither = 0.0
         self._net.preprocessor.featurizer.pad_to = 0
         self._subsampling = self._frames_a_step()
-        self._vocabulary = _Vocabulary(self._net)
+        self.vocabulary = Vocabulary.of_net(self._net)
 
     @property
     def gpu_mib(self) -> int:
@@ -83,11 +83,6 @@ class SpeechModel:
     def _give_way(self) -> None:
         self.device = "cpu"
         self.fallback = "the GPU's memory was too short: computed on the CPU"
-
-    @property
-    def space(self) -> int | None:
-        """The token that models of letters tell between two words; None where there is none."""
-        return self._vocabulary.space
 
     def _frames_a_step(self) -> int:
         """Feature frames that one frame of log-probabilities stands for."""
@@ -125,7 +120,7 @@ class SpeechModel:
         speech = soxr.resample(mono, vocals.rate, self._rate) if vocals.rate != self._rate else mono
         step = self._hop * self._subsampling
         frames = max(1, -(-len(speech) // step))
-        tokens = len(self._vocabulary.pieces) + 1
+        tokens = len(self.vocabulary.pieces) + 1
         heard = np.full((frames, tokens), _CERTAIN, np.float16)
         heard[:, -1] = 0.0
         spans = phrases(detect(vocals), int(vocals.frames * 1000 // vocals.rate))
@@ -152,10 +147,6 @@ class SpeechModel:
             found = head(encoder_output=encoded)[0, : int(count[0])]
             return np.asarray(found.float().cpu().numpy(), np.float16)
 
-    def spell(self, word: str) -> tuple[int, ...]:
-        """The tokens of a word, of its letters that the model knows; none where it knows none."""
-        return self._vocabulary.spell(word)
-
     def words(self, heard: Emissions) -> list[HeardWord]:
         """The likeliest words: the best token of each frame, collapsed (CTC's greedy decoding)."""
         best = heard.log_probs.argmax(axis=1)
@@ -174,70 +165,15 @@ class SpeechModel:
         before = heard.blank
         for frame, token in enumerate(best.tolist()):
             if token != before and token != heard.blank:
-                piece = self._vocabulary.pieces[token]
+                piece = self.vocabulary.pieces[token]
                 if piece.startswith(("▁", " ")):
                     ends()
                 pieces.append(piece.lstrip("▁ "))
-            if token not in (heard.blank, self.space):
+            if token not in (heard.blank, self.vocabulary.space):
                 told.append(frame)
             before = token
         ends()
         return words
-
-
-class _Vocabulary:
-    """Subwords of a tokenizer, or letters."""
-
-    def __init__(self, net: Any) -> None:
-        head = getattr(net, "ctc_decoder", net.decoder)
-        self.pieces: Sequence[str] = [str(piece) for piece in head.vocabulary]
-        self._tokenizer = getattr(net, "tokenizer", None)
-        self._numbers = {piece: number for number, piece in enumerate(self.pieces)}
-        self.space = self._numbers.get(" ")
-        known = set("".join(self.pieces))
-        self._cases: tuple[Callable[[str], str], ...] = (
-            (str.lower, str.upper) if any(map(str.islower, known)) else (str.upper, str.lower)
-        )
-        self._known = known
-
-    def spell(self, word: str) -> tuple[int, ...]:
-        for case in self._cases:
-            text = "".join(map(self._nearest, case(word)))
-            if not text:
-                continue
-            if self._tokenizer is None:
-                return tuple(self._numbers[letter] for letter in text)
-            tokens = tuple(int(number) for number in self._tokenizer.text_to_ids(text))
-            if all("unk" not in self.pieces[token] for token in tokens):
-                return tokens
-        return ()
-
-    def _nearest(self, letter: str) -> str:
-        """The letter itself, its base ("ё" → "е", "é" → "e"), or nothing, as the model has it."""
-        if letter in self._known:
-            return letter
-        base = unicodedata.normalize("NFD", letter)[0]
-        return base if base in self._known else ""
-
-
-def packed(heard: Emissions) -> bytes:
-    """Emissions as an ``.npz``, at the precision that they were made with."""
-    out = io.BytesIO()
-    np.savez_compressed(
-        out,
-        log_probs=heard.log_probs.astype(np.float16),
-        blank=heard.blank,
-        frame_ms=heard.frame_ms,
-    )
-    return out.getvalue()
-
-
-def unpacked(path: Path) -> Emissions:
-    """What `packed` wrote."""
-    with np.load(path, allow_pickle=False) as data:
-        return Emissions(
-            data["log_probs"].astype(np.float32), int(data["blank"]), float(data["frame_ms"])
-        )
 
 
 def _loaded(model: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from processors.choices import Computing
+from processors.weights import file_digest
 
 if TYPE_CHECKING:
     from processors.speech import SpeechModel
@@ -32,6 +34,25 @@ def model_of(language: str, chosen: Mapping[str, str]) -> str:
             return models[tag]
         tag = tag.rpartition("-")[0]
     return ""
+
+
+def title(name: str) -> str:
+    """What a model, a name or a ``.nemo`` file, is called in karaoke-json's ``source``."""
+    return f"nemo {Path(name).stem if name.endswith('.nemo') else name}"
+
+
+def fingerprint(name: str) -> str:
+    """What tells a model from another of its name without loading it.
+
+    SHA-256 of a ``.nemo`` file; empty for a model of the hub, which a name stands for, and where
+    there is no such file.
+    """
+    if not name.endswith(".nemo"):
+        return ""
+    try:
+        return file_digest(Path(name))
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=1)  # one at a time: a large one takes half a gigabyte

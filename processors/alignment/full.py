@@ -26,6 +26,7 @@ from processors.alignment.windows import Heard as Row
 from processors.audio.activity import HOP_MS, Activity, detect
 from processors.audio.samples import Audio
 from processors.speech import SpeechModel
+from processors.vocabulary import Vocabulary
 
 _STRETCHED, _ROOM, _NEIGHBOURS = 1.5, 1.35, 6
 """As in `compacting`: a line this many times slower than that many lines on each side is looked for
@@ -84,32 +85,34 @@ class SpeechAligner:
         if free:
             check_singable(free, activity)
         song_ms = int(vocals.frames * 1000 // vocals.rate)
-        return SpeechHeard(self._speech, self._speech.hear(vocals, progress), activity, song_ms)
+        heard = self._speech.hear(vocals, progress)
+        return SpeechHeard(
+            self._speech.vocabulary, self._speech.fingerprint, heard, activity, song_ms
+        )
 
     def again(self, arrays: Mapping[str, Array]) -> SpeechHeard:
         """See ``Aligner.again``."""
-        emissions = Emissions(
-            np.asarray(arrays["log_probs"], np.float32),
-            int(arrays["blank"]),
-            float(np.asarray(arrays["frame_ms"], np.float64)),
-        )
-        activity = Activity(
-            np.asarray(arrays["rms"], np.float32), np.asarray(arrays["active"], np.bool_)
-        )
-        return SpeechHeard(self._speech, emissions, activity, int(arrays["song_ms"]))
+        return _heard(self._speech.vocabulary, arrays)
 
 
 class SpeechHeard:
-    """Log-probabilities of a stem, and where it is sung."""
+    """Log-probabilities of a stem, where it is sung, and the letters that they stand for."""
 
     def __init__(
-        self, speech: SpeechModel, emissions: Emissions, activity: Activity, song_ms: int
+        self,
+        vocabulary: Vocabulary,
+        fingerprint: str,
+        emissions: Emissions,
+        activity: Activity,
+        song_ms: int,
     ) -> None:
-        self._speech = speech
+        """``fingerprint``: that of the model, see `speech_models`."""
+        self._vocabulary = vocabulary
+        self._fingerprint = fingerprint
         self._emissions = emissions
         self._activity = activity
         self._song_ms = song_ms
-        self._quiet = _spaces_quiet(emissions, speech.space)
+        self._quiet = _spaces_quiet(emissions, vocabulary.space)
 
     @property
     def activity(self) -> Activity:
@@ -125,6 +128,8 @@ class SpeechHeard:
             "rms": self._activity.rms,
             "active": self._activity.active,
             "song_ms": np.array(self._song_ms),
+            _FINGERPRINT: np.array(self._fingerprint),
+            **self._vocabulary.arrays(),
         }
 
     def place(
@@ -139,7 +144,7 @@ class SpeechHeard:
         if free:
             check_singable(len(free), self._activity)
             texts = [words[number].text for number in free]
-            said = dict(zip(free, spelt(texts, language, self._speech.spell), strict=True))
+            said = dict(zip(free, spelt(texts, language, self._vocabulary.spell), strict=True))
             cut = sections(lines, self._song_ms)
             for done, section in enumerate(cut, start=1):
                 found.update(self._section(section, said))
@@ -164,7 +169,7 @@ class SpeechHeard:
     ) -> float | None:
         """See ``Heard.fit``."""
         texts = [text for line in lines for text in line]
-        tokens = [one.tokens for one in spelt(texts, language, self._speech.spell)]
+        tokens = [one.tokens for one in spelt(texts, language, self._vocabulary.spell)]
         numbers = iter(range(len(texts)))
         rows = [[(n, tokens[n]) for _ in line for n in [next(numbers)]] for line in lines]
         kept = _sayable(rows)
@@ -253,6 +258,33 @@ class SpeechHeard:
                 row.append(Row(start, end, len(tokens), sung, span.score))
             rows.append(row)
         return rows
+
+
+def without_model(arrays: Mapping[str, Array], fingerprint: str) -> SpeechHeard | None:
+    """What was heard before, by its arrays alone: lyrics are placed on it with nothing loaded.
+
+    None where they are of another model, or don't hold its vocabulary.
+    """
+    if str(arrays.get(_FINGERPRINT, "unknown")) != fingerprint:
+        return None
+    vocabulary = Vocabulary.of(arrays)
+    return None if vocabulary is None else _heard(vocabulary, arrays)
+
+
+def _heard(vocabulary: Vocabulary, arrays: Mapping[str, Array]) -> SpeechHeard:
+    emissions = Emissions(
+        np.asarray(arrays["log_probs"], np.float32),
+        int(arrays["blank"]),
+        float(np.asarray(arrays["frame_ms"], np.float64)),
+    )
+    activity = Activity(
+        np.asarray(arrays["rms"], np.float32), np.asarray(arrays["active"], np.bool_)
+    )
+    fingerprint = str(arrays.get(_FINGERPRINT, ""))
+    return SpeechHeard(vocabulary, fingerprint, emissions, activity, int(arrays["song_ms"]))
+
+
+_FINGERPRINT = "fingerprint"
 
 
 def _alone(line: Line, part: Emissions, low: int, high: int) -> dict[int, TokenSpan]:

@@ -42,14 +42,24 @@ def keep(path: Path, origin: Origin, arrays: Mapping[str, Array]) -> None:
         np.savez_compressed(file, **everything)
 
 
-def recall(path: Path, origin: Origin) -> dict[str, Array] | None:
-    """What `keep` wrote, when it is of this origin and whole; None otherwise."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Arrays, and what they were made from."""
+
+    origin: Origin
+    arrays: Mapping[str, Array]
+
+
+def recall(path: Path, vocals: str) -> Kept | None:
+    """What `keep` wrote, when it is of this stem and whole; None otherwise."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            if json.loads(bytes(data[_ORIGIN])) != asdict(origin):
+            origin = Origin(**json.loads(bytes(data[_ORIGIN])))
+            if origin.vocals != vocals:
                 return None
-            return {name: data[name] for name in data.files if name != _ORIGIN}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            arrays = {name: data[name] for name in data.files if name != _ORIGIN}
+            return Kept(origin, arrays)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

@@ -7,34 +7,32 @@ begins here re-aligns edited lyrics on the vocals that are already there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from processors.alignment import memory, recutting
 from processors.alignment.aligner import Aligner, Heard
 from processors.alignment.document import check_locked, compose, to_align, with_flags
+from processors.alignment.earlier import PARENT, earlier, listener, origin, parent
 from processors.alignment.keeping import keeping
 from processors.alignment.languages import reader
 from processors.alignment.strays import strays
 from processors.alignment.testimony import sounding_of
 from processors.alignment.voices import place_voices
 from processors.audio.decoding import decode
-from processors.choices import Computing, choose, loading
+from processors.choices import Computing, choose, loading, may_be_full
 from processors.karaoke import read_document, required
-from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
 from processors.settings import Choice, StageSettings
-from processors.speech_models import model_of, speech_model
+from processors.speech_models import fingerprint, model_of, speech_model, title
 from schemas.documents.karaoke import Karaoke
 from schemas.documents.lyrics import LyricsDocument
-from schemas.events import Aligned, Backend, ReprocessRequested, Separated, Transcribed, Work
-from schemas.work import extend, find
+from schemas.events import Aligned, ReprocessRequested, Separated, Transcribed
+from schemas.work import extend
 from topics import logs
 
 _log = logs.get(__name__)
-
-PARENT = "parent"
-"""The alignment of the version that a job continues, as an artifact of the job."""
 
 
 def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
@@ -67,35 +65,45 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
     lyrics = read_document(LyricsDocument, lyrics_file.path)
     # Nobody said the language: the script tells Russian from English, and Latin is read as English.
     language = work.language or lyrics.language or reader(lyrics.text, "en")
-    with loading(partial(_aligner, task.settings, language)) as loaded:
-        vocals = task.fetch(stem)
-        aligner = loaded()
-    backend = Backend(
-        name=aligner.name, model=aligner.model, hash=aligner.hash, device=aligner.device
+    known = earlier(work, task, stem)
+    find_listener = partial(
+        listener,
+        known,
+        partial(_without_model, task.settings, language),
+        partial(_aligner, task.settings, language),
     )
-    origin = memory.Origin(vocals.sha256, aligner.name, aligner.model, aligner.hash)
-    known = _known(work, task, aligner, origin, language)
+    with loading(find_listener) as loaded:
+        vocals = task.fetch(stem)
+        listens = loaded()
+    backend = listens.backend
+    inputs: list[str] = []
+    before = None
+    if known is not None and listens.heard is not None:
+        inputs, before = [known.sha256], parent(work, task, language)
+        inputs += [] if before is None else [before.sha256]
     task.sized(work.duration_ms / 1000)
 
     def align(folder: Path) -> Made:
         files: list[MadeFile] = []
-        heard, said = known.heard, recutting.by_words(lyrics)
+        heard, said = listens.heard, recutting.by_words(lyrics)
         words, run_on = to_align(said), recutting.is_run_on(lyrics)
         try:
             if heard is None:
+                aligner = listens.aligner
+                assert aligner is not None
                 audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
                 song_ms = round(1000 * audio.seconds)
                 check_locked(lyrics, song_ms)
                 with task.gpu(aligner.gpu_mib):
                     heard = aligner.hear(audio, words, language, _shares(task, 0.0, 0.8))
                 path = folder / "heard.npz"
-                memory.keep(path, origin, heard.arrays())
+                memory.keep(path, origin(vocals.sha256, backend), heard.arrays())
                 files.append(MadeFile(memory.NAME, path, memory.MEDIA_TYPE))
             else:
                 song_ms = work.duration_ms
                 check_locked(lyrics, song_ms)
-            if known.content is not None and not run_on:
-                words = keeping(said, known.content)
+            if before is not None and not run_on:
+                words = keeping(said, before.content)
             if run_on:
                 rough = heard.place(words, language, _shares(task, 0.8, 0.85))
                 said = recutting.at_pauses(lyrics, rough, said)
@@ -115,10 +123,10 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
         path = folder / "alignment.json"
         path.write_bytes(content.to_json())
         files.append(MadeFile("alignment", path, "application/json"))
-        return Made(files=tuple(files), facts={**_counts(content), "device": aligner.device})
+        return Made(files=tuple(files), facts={**_counts(content), "device": listens.device})
 
     result = task.result(
-        inputs=[vocals.sha256, lyrics_file.sha256, *known.inputs],
+        inputs=[vocals.sha256, lyrics_file.sha256, *inputs],
         backend=backend,
         parameters={"language": language},
         make=align,
@@ -142,42 +150,6 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What an earlier alignment of these vocals by this model left, as far as the job has it."""
-
-    heard: Heard | None = None
-    content: Karaoke | None = None
-    inputs: tuple[str, ...] = ()
-
-
-def _known(
-    work: Work, task: Task, aligner: Aligner, origin: memory.Origin, language: str
-) -> _Known:
-    kept = None if work.force else _spare(work, task, memory.NAME)
-    arrays = None if kept is None else memory.recall(kept.path, origin)
-    if kept is None or arrays is None or not work.duration_ms:
-        return _Known()
-    heard = aligner.again(arrays)
-    parent = _spare(work, task, PARENT)
-    content = None if parent is None else read_document(Karaoke, parent.path)
-    if parent is None or content is None or content.language != language:
-        return _Known(heard, None, (kept.sha256,))
-    return _Known(heard, content, (kept.sha256, parent.sha256))
-
-
-def _spare(work: Work, task: Task, name: str) -> Fetched | None:
-    """An artifact that the job can do without."""
-    artifact = find(work, name)
-    if artifact is None:
-        return None
-    try:
-        return task.fetch(artifact)
-    except Reject as reason:
-        task.log.warning("an earlier alignment is of no use", artifact=name, reason=reason.message)
-        return None
-
-
 def _shares(task: Task, first: float, last: float) -> Callable[[float], None]:
     """Progress of a part of the work."""
     return lambda share: task.progress(first + share * (last - first), "aligning")
@@ -191,8 +163,18 @@ def _counts(content: Karaoke) -> dict[str, int]:
     }
 
 
-# TODO(issue 5): an edit runs no model, but a child that was idle for CHILD_IDLE_SECONDS loads it
-# again for its letters and its hash; both could lie beside what was heard.
+def _without_model(settings: StageSettings, language: str, kept: memory.Kept) -> Heard | None:
+    """What was heard by the model that would be loaded now; None where another would listen."""
+    name = model_of(language, settings.speech_models)
+    if not name or not may_be_full(settings.alignment_backend):
+        return None
+    if (kept.origin.backend, kept.origin.model) != ("full", title(name)):
+        return None
+    from processors.alignment.full import without_model
+
+    return without_model(kept.arrays, fingerprint(name))
+
+
 def _aligner(settings: StageSettings, language: str) -> Aligner:
     name = model_of(language, settings.speech_models)
     if not name:

@@ -59,5 +59,6 @@ class SpeechRecognizer:
                 )
             )
         activity = detect(vocals)
-        kept = SpeechHeard(self._speech, heard, activity, song_ms).arrays()
-        return Transcript(to_lines(supported(spoken, activity)), kept)
+        speech = self._speech
+        kept = SpeechHeard(speech.vocabulary, speech.fingerprint, heard, activity, song_ms)
+        return Transcript(to_lines(supported(spoken, activity)), kept.arrays())

@@ -39,7 +39,8 @@ class Clock:
 
 def measure(backend: str, folder: Path) -> tuple[float, dict[str, float], dict[str, float], bool]:
     """Song seconds; CPU seconds a stage of the import and of the edit; whether lines stayed."""
-    from processors.alignment.stage import PARENT, alignment
+    from processors.alignment.earlier import PARENT
+    from processors.alignment.stage import alignment
     from processors.publishing.stage import publishing
     from processors.quality.stage import quality
     from processors.runtime.testing import StageEnvironment

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from processors.alignment import memory
-from processors.alignment.stage import PARENT, alignment
+from processors.alignment.earlier import PARENT
+from processors.alignment.stage import alignment
 from processors.audio.encoding import write_flac
 from processors.runtime import Retry
 from processors.runtime.testing import StageEnvironment
-from processors.speech import SpeechModel
 from processors.transcription.stage import transcription
 from schemas.documents.karaoke import Karaoke
 from schemas.documents.lyrics import LyricsDocument
@@ -60,6 +60,17 @@ def kept(env: StageEnvironment, lyrics: LyricsDocument, key: str = "lyrics.json"
     return env.put("lyrics", lyrics.to_json(), "application/json", key=key)
 
 
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on nothing may be loaded: as in a child process that was started for an edit."""
+    from processors.alignment import stage
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    stage._chosen.cache_clear()
+    monkeypatch.setattr(stage, "speech_model", refuse)
+
+
 def test_lyrics_are_aligned_and_edits_need_no_model(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,10 +89,7 @@ def test_lyrics_are_aligned_and_edits_need_no_model(
     content = Karaoke.from_json(env.store.read(aligned.uri))  # which holds all its promises
     assert len(list(content.words())) == len(SONG.words)
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("the model ran again")
-
-    monkeypatch.setattr(SpeechModel, "hear", refuse)
+    no_model(monkeypatch)
     edited = lyrics.with_text(SONG.lyrics_text + "\none line more")
     work = extend(
         first.work,
@@ -94,6 +102,23 @@ def test_lyrics_are_aligned_and_edits_need_no_model(
     assert found is not None
     after = Karaoke.from_json(env.store.read(found.uri))
     assert after.lines[: len(content.lines) - 1] == content.lines[:-1]
+    placed = again.work.backends["alignment"]
+    assert (placed.name, placed.model, placed.hash) == ("full", backend.model, backend.hash)
+
+
+def test_other_weights_of_the_same_name_listen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "same.nemo"
+    models.nemo_model(path, [SONG.lyrics_text] * 20, seed=1)
+    env = environment(tmp_path, str(path), alignment_backend="full")
+    lyrics = LyricsDocument.from_text(SONG.lyrics_text)
+    work = job(env, tmp_path, language="en", lyrics=kept(env, lyrics))
+    first = env.run(alignment, Separated(work=work)).event
+    models.nemo_model(path, [SONG.lyrics_text] * 20, seed=2)
+    no_model(monkeypatch)
+    with pytest.raises(AssertionError, match="loaded"):
+        env.run(alignment, ReprocessRequested(work=first.work, reason="reprocess"))
 
 
 def test_what_is_heard_for_transcription_is_not_heard_again_for_alignment(
@@ -107,10 +132,7 @@ def test_what_is_heard_for_transcription_is_not_heard_again_for_alignment(
     assert all(word.confidence is not None for word in transcript.words())
     assert all(word.start_ms is not None for word in transcript.words())
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("the model ran again")
-
-    monkeypatch.setattr(SpeechModel, "hear", refuse)
+    no_model(monkeypatch)
     aligned = env.run(alignment, heard).event
     assert aligned.work.backends["alignment"].name == "full"
 

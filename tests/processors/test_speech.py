@@ -11,7 +11,8 @@ from processors.alignment.ctc import Emissions
 from processors.audio.samples import Audio
 from processors.choices import ModelUnavailable
 from processors.gpu import Device
-from processors.speech import SpeechModel, packed, unpacked
+from processors.speech import SpeechModel
+from processors.vocabulary import Vocabulary
 from tests import models, songs
 
 models.require("torch", "nemo")
@@ -58,16 +59,18 @@ def test_a_stem_is_heard_on_one_grid_and_silence_is_blank(speech: SpeechModel) -
     np.testing.assert_allclose(sums, 1.0, atol=0.02)
 
 
-def test_the_same_stem_is_heard_the_same_and_survives_storage(
-    speech: SpeechModel, tmp_path: Path
-) -> None:
+def test_the_same_stem_is_heard_the_same(speech: SpeechModel) -> None:
     song = songs.make("short", 3).vocals
     heard = speech.hear(song, _ignore)
     np.testing.assert_array_equal(heard.log_probs, speech.hear(song, _ignore).log_probs)
-    (tmp_path / "emissions.npz").write_bytes(packed(heard))
-    again = unpacked(tmp_path / "emissions.npz")
-    np.testing.assert_array_equal(heard.log_probs, again.log_probs)
-    assert (again.blank, again.frame_ms) == (heard.blank, heard.frame_ms)
+
+
+def test_a_vocabulary_is_kept_without_its_model(speech: SpeechModel) -> None:
+    kept = Vocabulary.of(speech.vocabulary.arrays())
+    assert kept is not None
+    assert kept.pieces == speech.vocabulary.pieces
+    for word in ("River", "home", "rivér", "ri-ver!", "река"):
+        assert kept.spell(word) == speech.vocabulary.spell(word)
 
 
 def test_a_stretch_of_song_is_heard_as_the_model_itself_hears_it(speech: SpeechModel) -> None:
@@ -84,11 +87,13 @@ def test_a_stretch_of_song_is_heard_as_the_model_itself_hears_it(speech: SpeechM
 
 
 def test_words_are_spelt_in_the_model_s_own_letters(speech: SpeechModel) -> None:
-    spelt = speech.spell("River")
-    assert spelt == speech.spell("river") == speech.spell("ri-ver!")
-    assert "".join(speech._vocabulary.pieces[token] for token in spelt) == "▁river"
-    assert speech.spell("rivér") == spelt  # letters that the model lacks lose their marks
-    assert speech.spell("река") == ()
+    spelt = speech.vocabulary.spell("River")
+    assert spelt == speech.vocabulary.spell("river") == speech.vocabulary.spell("ri-ver!")
+    assert "".join(speech.vocabulary.pieces[token] for token in spelt) == "▁river"
+    assert (
+        speech.vocabulary.spell("rivér") == spelt
+    )  # letters that the model lacks lose their marks
+    assert speech.vocabulary.spell("река") == ()
 
 
 def test_encoders_that_do_not_say_their_step_are_measured(
@@ -99,8 +104,8 @@ def test_encoders_that_do_not_say_their_step_are_measured(
 
 
 def test_words_come_out_of_the_likeliest_path(speech: SpeechModel) -> None:
-    pieces = list(speech._vocabulary.pieces)
-    tokens = [*speech.spell("river"), *speech.spell("home")]
+    pieces = list(speech.vocabulary.pieces)
+    tokens = [*speech.vocabulary.spell("river"), *speech.vocabulary.spell("home")]
     blank = len(pieces)
     rows: list[int] = []
     for token in tokens:

@@ -10,9 +10,10 @@ import numpy as np
 
 from processors.alignment.aligner import LyricWord, Placement
 from processors.alignment.ctc import Emissions
-from processors.alignment.full import SpeechAligner
+from processors.alignment.full import SpeechAligner, without_model
 from processors.audio.samples import Audio
 from processors.speech import SpeechModel
+from processors.vocabulary import Vocabulary
 
 FRAME_MS = 40.0
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
@@ -32,15 +33,17 @@ class Sung:
 class Letters:
     """Stands in for a model of letters that hears what a score says, late as such models do."""
 
-    model, hash, device = "nemo letters", "00", "cpu"
+    model, hash, device, fingerprint = "nemo letters", "00", "cpu", ""
 
     def __init__(self, score: Sequence[Sung], song_ms: int, *, spaces: bool = True) -> None:
         self._score = score
         self._frames = round(song_ms / FRAME_MS)
         self.space = 0 if spaces else None
+        self.vocabulary = Vocabulary(LETTERS, None)
+        self.vocabulary.space = self.space
 
     def spell(self, run: str) -> tuple[int, ...]:
-        return tuple(LETTERS.index(letter) for letter in run.lower() if letter in LETTERS[1:])
+        return self.vocabulary.spell(run)
 
     def hear(self, vocals: Audio, progress: object) -> Emissions:
         told = np.full(self._frames, BLANK)
@@ -151,6 +154,12 @@ def test_what_was_heard_places_the_same_words_again() -> None:
     heard = aligner.hear(voice(SCORE, 20_000), lines, "en", ignore)
     again = aligner.again(heard.arrays())
     assert again.place(lines, "en", ignore) == heard.place(lines, "en", ignore)
+    alone = without_model(heard.arrays(), speech.fingerprint)
+    assert alone is not None
+    assert alone.place(lines, "en", ignore) == heard.place(lines, "en", ignore)
+    assert without_model(heard.arrays(), "of other weights") is None
+    lacking = {name: value for name, value in heard.arrays().items() if name != "pieces"}
+    assert without_model(lacking, speech.fingerprint) is None
 
 
 def test_a_block_fits_where_it_is_sung_and_nowhere_else() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from processors.alignment import memory
+from processors.alignment.earlier import PARENT
 from processors.alignment.light import LightAligner
-from processors.alignment.stage import PARENT, alignment
+from processors.alignment.stage import alignment
 from processors.audio.encoding import write_flac
 from processors.runtime.testing import StageEnvironment
 from schemas.documents.karaoke import Karaoke
@@ -114,17 +115,18 @@ def test_other_vocals_or_force_are_listened_to(
         rig.again(rig.lyrics)
 
 
-def test_what_is_no_memory_of_this_origin_is_none_at_all(tmp_path: Path) -> None:
+def test_what_is_no_memory_of_this_stem_is_none_at_all(tmp_path: Path) -> None:
     origin = memory.Origin("0" * 64, "light", "m", "")
     path = tmp_path / "heard.npz"
     memory.keep(path, origin, {"rms": np.ones(3, np.float32)})
-    found = memory.recall(path, origin)
+    found = memory.recall(path, origin.vocals)
     assert found is not None
-    assert set(found) == {"rms"}
-    assert memory.recall(path, replace(origin, hash="1")) is None
+    assert found.origin == origin
+    assert set(found.arrays) == {"rms"}
+    assert memory.recall(path, "1" * 64) is None
     path.write_bytes(path.read_bytes()[:60])
-    assert memory.recall(path, origin) is None
+    assert memory.recall(path, origin.vocals) is None
     path.write_bytes(b"no archive")
-    assert memory.recall(path, origin) is None
+    assert memory.recall(path, origin.vocals) is None
     np.savez(path, rms=np.ones(3))
-    assert memory.recall(path, origin) is None
+    assert memory.recall(path, origin.vocals) is None
