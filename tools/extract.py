@@ -131,7 +131,7 @@ def _all(
 
         found = _one(path, folder, extractors, options, moved)
         if found.manifest is not None and pictures:
-            from tools.extract_picture import draw  # matplotlib takes a second to import
+            from tools.pictures.extraction import draw  # matplotlib takes a second to import
 
             draw(folder / "picture.png", path, folder, found.manifest)
         done.append(found)

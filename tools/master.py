@@ -203,7 +203,7 @@ def _save(
 
 
 def _draw(song: Song) -> None:
-    from tools.picture import draw  # matplotlib takes a second to import
+    from tools.pictures.mastering import draw  # matplotlib takes a second to import
 
     draw(song.folder / "picture.png", song)
 

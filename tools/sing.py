@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from gateway.client_calls import Json
 from gateway.projection.store import StoreError
 from processors.audio.decoding import decode
 from processors.audio.encoding import write_mp3
+from processors.audio.samples import Audio
 from schemas.documents.karaoke import KaraokeDocument
 from tools import product
 from tools.player.page import player_page
@@ -68,9 +69,10 @@ def sing_song(
     artist: str = "",
     video: bool = False,
     data: Path | None = None,
+    truth_ms: Sequence[int] = (),
 ) -> Sung:
     """Make the karaoke of ``song`` in ``out`` and say how it went. Leaves with status 1 when the
-    song or the lyrics cannot be used.
+    song or the lyrics cannot be used. ``truth_ms``: the words' true onsets, for the picture.
     """
     check_song(song)
     text = _lyrics_text(lyrics)
@@ -84,7 +86,15 @@ def sing_song(
             if job["state"] != "succeeded":
                 error = job.get("error") or {}
                 raise _Unsung(error.get("message") or f"the job was {job['state']}")
-            karaoke = _save(client, bars, job, out, title=title or song.stem, artist=artist)
+            karaoke = _save(
+                client,
+                bars,
+                job,
+                out,
+                title=title or song.stem,
+                artist=artist,
+                truth_ms=truth_ms,
+            )
             if video:
                 _save_video(client, bars, job["trackId"], out)
     except (Refused, _Unsung) as refused:  # said here, behind the bars, which would paint over it
@@ -194,9 +204,16 @@ def _to_the_end(
 
 
 def _save(
-    client: Client, bars: Progress, job: Json, out: Path, *, title: str, artist: str
+    client: Client,
+    bars: Progress,
+    job: Json,
+    out: Path,
+    *,
+    title: str,
+    artist: str,
+    truth_ms: Sequence[int],
 ) -> KaraokeDocument:
-    """Fetch the published version and write the player around it."""
+    """Fetch the published version, write the player around it and draw it."""
     out.mkdir(parents=True, exist_ok=True)
     saving = bars.add_task("save", total=5.0, note=str(out))
     track = job["trackId"]
@@ -205,18 +222,41 @@ def _save(
     _write(out / "song.lrc", client.lyrics(track, format="lrc").encode())
     bars.advance(saving)
     assets = client.assets(track)
+    stems: dict[str, Audio] = {}
     players: dict[str, bytes] = {}
     for stem in ("minus", "vocals"):
         flac = out / f"{stem}.flac"
         client.download(assets[stem]["url"], flac)
-        players[stem] = _as_mp3(flac)
+        stems[stem] = decode(flac, max_seconds=TIMEOUT_S)
+        players[stem] = _as_mp3(stems[stem])
         bars.advance(saving, 1.5)
     page = player_page(
         karaoke, minus=players["minus"], vocals=players["vocals"], title=title, artist=artist
     )
     _write(out / "player.html", page.encode())
+    _draw(out / "picture.png", karaoke, stems, title=title, truth_ms=truth_ms)
     bars.advance(saving)
     return karaoke
+
+
+def _draw(
+    path: Path,
+    karaoke: KaraokeDocument,
+    stems: Mapping[str, Audio],
+    *,
+    title: str,
+    truth_ms: Sequence[int],
+) -> None:
+    from tools.pictures.karaoke import draw  # matplotlib takes a second to import
+
+    draw(
+        path,
+        karaoke,
+        vocals=stems["vocals"],
+        minus=stems["minus"],
+        title=title,
+        truth_ms=truth_ms,
+    )
 
 
 def _save_video(client: Client, bars: Progress, track_id: str, out: Path) -> None:
@@ -235,10 +275,10 @@ def _save_video(client: Client, bars: Progress, track_id: str, out: Path) -> Non
     bars.update(row, completed=1.0, note="")
 
 
-def _as_mp3(flac: Path) -> bytes:
+def _as_mp3(stem: Audio) -> bytes:
     with tempfile.TemporaryDirectory(prefix="melisma-") as folder:
         mp3 = Path(folder) / "stem.mp3"
-        write_mp3(mp3, decode(flac, max_seconds=TIMEOUT_S), kbps=160)
+        write_mp3(mp3, stem, kbps=160)
         return mp3.read_bytes()
 
 
@@ -271,4 +311,5 @@ def _report(sung: Sung) -> None:
         _console.print(f"  [yellow]look at[/] {flag.message}", highlight=False)
     if len(sung.karaoke.qc.flags) > 5:
         _console.print(f"  and {len(sung.karaoke.qc.flags) - 5} more in karaoke.json")
+    _console.print(f"see it:  [bold]{(sung.out / 'picture.png').resolve()}[/]", soft_wrap=True)
     _console.print(f"play it: [bold]{(sung.out / 'player.html').resolve()}[/]", soft_wrap=True)

@@ -83,6 +83,7 @@ def test_sing_writes_all_that_a_player_needs(run: Callable[..., Running], tmp_pa
     assert sorted(path.name for path in out.iterdir()) == [
         "karaoke.json",
         "minus.flac",
+        "picture.png",
         "player.html",
         "song.lrc",
         "vocals.flac",
