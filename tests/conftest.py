@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -17,6 +18,9 @@ hypothesis.settings.load_profile("melisma")
 # The same with and without the extra `models`, and no hub is asked: who wants a model says so.
 for stage in ("SEPARATION", "TRANSCRIPTION", "ALIGNMENT"):
     os.environ[f"{stage}_BACKEND"] = "light"
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
