@@ -14,6 +14,9 @@ Kind = Literal[
     "master",
     "mastering",
     "video",
+    "extraction",
+    "batch",
+    "item",
     "webhook",
     "message",
 ]
@@ -24,6 +27,15 @@ MASTER = "mst"
 VIDEO = "vid"
 """What the ids of jobs that make a video begin with: they make no version of their track."""
 
+EXTRACTION = "ext"
+"""What the ids of extractions of single files begin with: task, item and job in one."""
+
+BATCH = "bat"
+"""What the ids of tasks of many files begin with: no job themselves."""
+
+ITEM = "itm"
+"""What the ids of the jobs of a batch begin with: they are listed there, and nowhere else."""
+
 _PREFIX: dict[Kind, str] = {
     "upload": "upl",
     "asset": "ast",
@@ -33,6 +45,9 @@ _PREFIX: dict[Kind, str] = {
     "master": MASTER,
     "mastering": "mas",  # a job that makes a version of a master
     "video": VIDEO,
+    "extraction": EXTRACTION,
+    "batch": BATCH,
+    "item": ITEM,
     "webhook": "whk",  # an endpoint
     "message": "msg",  # what an endpoint is told
 }

@@ -13,10 +13,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from gateway.identifiers import ITEM
+
 Json = Any
 """A JSON value: dict, list, str, int, float (finite), bool or None."""
 
-Kind = Literal["job", "track"]
+Kind = Literal["job", "track", "item"]
+"""An item is a job of a batch: kept apart, because there may be 10,000 of them."""
 
 
 class Key(NamedTuple):
@@ -25,6 +28,11 @@ class Key(NamedTuple):
     kind: Kind
     tenant: str
     id: str
+
+
+def job_key(tenant: str, job_id: str) -> Key:
+    """Where a job is kept, which its id tells."""
+    return Key("item" if job_id.startswith(f"{ITEM}_") else "job", tenant, job_id)
 
 
 class Cell(NamedTuple):

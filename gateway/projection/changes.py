@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.projection.cells import Cell, Document, Json, Key, order
+from gateway.projection.cells import Cell, Document, Json, Key, job_key, order
 from schemas.events import Artifact, Work
 from schemas.work import pipeline_of
 from topics.codec import Envelope
@@ -65,7 +65,7 @@ def track_cells(envelope: Envelope, job_id: str, attempt: int) -> Cells:
 
 def job_change(of: Any, cells: Mapping[str, Cell]) -> Change:
     """The change of the job that ``of`` (an event or a work) names."""
-    return Document(Key("job", of.tenant, of.job_id), cells)
+    return Document(job_key(of.tenant, of.job_id), cells)
 
 
 def track_change(of: Any, cells: Mapping[str, Cell]) -> Change:

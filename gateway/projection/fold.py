@@ -24,7 +24,7 @@ Cells of a track: ``job/<id>`` (what each job reserved), ``end/<id>`` (open or h
 ``about`` (title, artist, language, length; the greatest version wins), ``first``, ``updated``.
 A master is a track without drafts; its own events are folded in `gateway.projection.mastering`,
 those of a track's videos in `gateway.projection.video`, those of generated songs in
-`gateway.projection.clips`.
+`gateway.projection.clips`, those of extractions in `gateway.projection.extraction`.
 
 Within an attempt queued < running < failed < canceled < succeeded, so a publish that was committed
 when the cancel arrived wins, and a late life sign never revives a job. Only job-retried raises the
@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.projection import clips, mastering, video
+from gateway.projection import clips, extraction, mastering, video
 from gateway.projection.cells import Cell, Json, canonical, join, merge, order
 from gateway.projection.changes import (
     CANCELED,
@@ -259,14 +259,20 @@ def _ended(
     envelope: Envelope, event: JobFailed | JobCanceled, rank: int, state: str, why: Json
 ) -> tuple[Change, ...]:
     ended = state_cell(event.attempt, rank, envelope.id, state, why)
+    if extraction.is_batch(event.job_id):
+        return (extraction.ended(envelope, event, ended),)
     cells = job_cells(envelope, event.track_id)
     cells["state"] = ended
+    if extraction.is_task(event.track_id):
+        return (job_change(event, cells),)  # a batch counts its items; it does not hold them
     track = track_cells(envelope, event.job_id, event.attempt)
     track[f"end/{event.job_id}"] = ended
     return (job_change(event, cells), track_change(event, track))
 
 
 def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
+    if extraction.is_batch(event.job_id):
+        return ()  # its items say it, too, each for itself
     cells = job_cells(envelope, event.track_id)
     # failed -> running is the seed's transition; whether a worker has it yet, the steps tell.
     cells["state"] = state_cell(event.attempt, RUNNING, "", "running")
@@ -275,6 +281,8 @@ def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
         envelope.id,
         {"attempt": event.attempt, "fromStage": event.from_stage, "atMs": envelope.time_ms},
     )
+    if extraction.is_task(event.track_id):
+        return (job_change(event, cells),)
     track = track_cells(envelope, event.job_id, event.attempt)
     return (job_change(event, cells), track_change(event, track))
 
@@ -311,4 +319,5 @@ _FOLDERS: Mapping[type[Event], Callable[[Envelope, Any], tuple[Change, ...]]] = 
     **mastering.FOLDERS,
     **video.FOLDERS,
     **clips.FOLDERS,
+    **extraction.FOLDERS,
 }

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from gateway.projection.cells import Cell, Document, Json
 from gateway.projection.clip_state import ClipState, clip_state
-from schemas.events import Generation, Mastering, Video, Work
+from schemas.events import Extraction, Generation, Mastering, Video, Work
 from schemas.work import EVERY_STAGE, STAGES, pipeline_of
 
-JobKind = Literal["import", "reprocess", "rollback", "replay", "mastering", "video", "clip", ""]
+JobKind = Literal[
+    "import", "reprocess", "rollback", "replay", "mastering", "video", "clip", "extraction", ""
+]
 """What was asked for; empty while only later events of the job have been seen."""
 
 JobState = Literal["queued", "running", "failed", "canceled", "succeeded"]
@@ -32,6 +34,7 @@ SHARES: Mapping[str, int] = {
     "submission": 1,
     "generation": 79,
     "clip": 20,
+    "extraction": 1,
 }
 """Share of each stage in the overall progress of its system: their relative times. The targets are
 4 times real time for separation with the light backends and 8 times for alignment; 100 times for a
@@ -113,6 +116,10 @@ class Job:
     """What a channel asked of the provider; None for other jobs."""
     clip: ClipState | None = None
     """Where the provider stands with it; None for other jobs."""
+    extraction: Extraction | None = None
+    """What is wanted of a file; None for other jobs."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Extractors without a result, with the stable word for why."""
     figures: Mapping[str, float | None] = field(default_factory=dict)
     """What a finished master measures: lufs, truePeak, shortfalls."""
     callback_id: str = ""
@@ -163,7 +170,7 @@ def outline_of(document: Document) -> Job:
     created_ms = created_ms_of(document)
     plan = _plan(request, cells)
     wanted, shown = request.get("mastering"), request.get("video")
-    sung = request.get("generation")
+    sung, wanted_of = request.get("generation"), request.get("extraction")
     failure = None if why is None else Failure(why["code"], why["message"], why["stage"])
     steps = _steps(cells, plan, attempt, created_ms)
     if why is not None:
@@ -185,6 +192,8 @@ def outline_of(document: Document) -> Job:
         video=None if shown is None else Video.from_wire(shown),
         generation=None if sung is None else Generation.from_wire(sung),
         clip=None if sung is None else clip_state(cells),
+        extraction=None if wanted_of is None else Extraction.from_wire(wanted_of),
+        refused=_value(cells, "refused", {}),
         figures=_value(cells, "figures", {}),
         callback_id=request.get("callbackId", ""),
         replay_id=request.get("replayId", ""),

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.projection.cells import Document, Key, Kind, canonical, from_json, join, merge, to_json
+from gateway.projection.cells import (
+    Document,
+    Key,
+    Kind,
+    canonical,
+    from_json,
+    job_key,
+    join,
+    merge,
+    to_json,
+)
 from gateway.projection.cursors import pack, unpack
+from gateway.projection.extraction import Batch, batch_key, batch_of, place_of
 from gateway.projection.job import Job, JobState, job_of, outline_of
 from gateway.projection.sqlite_file import SqliteFile
 from gateway.projection.store import Applied, Page
@@ -31,6 +42,13 @@ CREATE TABLE IF NOT EXISTS tracks (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX IF NOT EXISTS tracks_by_age ON tracks (tenant, created_ms, id);
+CREATE TABLE IF NOT EXISTS items (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, task_id TEXT NOT NULL, place INTEGER,
+    state TEXT NOT NULL, sequence INTEGER NOT NULL, cells TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX IF NOT EXISTS items_by_place ON items (tenant, task_id, place, id);
+CREATE INDEX IF NOT EXISTS items_by_state ON items (tenant, task_id, state, place, id);
 CREATE TABLE IF NOT EXISTS clock (sequence INTEGER NOT NULL);
 INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);
 """
@@ -38,6 +56,7 @@ INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);
 _SELECT = {
     "job": "SELECT cells FROM jobs WHERE tenant = ? AND id = ?",
     "track": "SELECT cells FROM tracks WHERE tenant = ? AND id = ?",
+    "item": "SELECT cells FROM items WHERE tenant = ? AND id = ?",
 }
 _PUT_JOB = """
 INSERT INTO jobs (tenant, id, track_id, state, stage, created_ms, sequence, cells)
@@ -50,6 +69,16 @@ _PUT_TRACK = """
 INSERT INTO tracks (tenant, id, created_ms, sequence, cells) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (tenant, id) DO UPDATE SET created_ms = excluded.created_ms,
     sequence = excluded.sequence, cells = excluded.cells
+"""
+
+_PUT_ITEM = """
+INSERT INTO items (tenant, id, task_id, place, state, sequence, cells) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET task_id = excluded.task_id, place = excluded.place,
+    state = excluded.state, sequence = excluded.sequence, cells = excluded.cells
+"""
+_TALLY = """
+SELECT state, count(*) FROM items WHERE tenant = ? AND task_id = ? AND place IS NOT NULL
+GROUP BY state
 """
 
 _LOOK_S = 0.1
@@ -88,7 +117,7 @@ class SqliteStore:
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         """A job of this tenant."""
-        document = self._document(Key("job", tenant, job_id))
+        document = self._document(job_key(tenant, job_id))
         return document and job_of(document)
 
     def jobs(
@@ -130,6 +159,43 @@ class SqliteStore:
             where.append(("created_ms >= ?", since_ms))
         return self._page("track", "tracks", track_of, tenant, where, cursor, limit)
 
+    def batch(self, tenant: str, task_id: str) -> Batch | None:
+        """A batch of this tenant, as it was asked for."""
+        document = self._document(batch_key(tenant, task_id))
+        return document and batch_of(document)
+
+    def items(
+        self,
+        tenant: str,
+        task_id: str,
+        *,
+        state: JobState | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Job]:
+        """Items of a batch in their order. Raises `BadCursor`."""
+        # What has no place yet has not been seen being asked for.
+        place, last_id = (-1, "") if cursor is None else unpack(cursor)
+        where = "tenant = ? AND task_id = ? AND (place, id) > (?, ?)"
+        values: list[Any] = [tenant, task_id, place, last_id]
+        if state is not None:
+            where += " AND state = ?"
+            values.append(state)
+        query = (
+            f"SELECT id, place, cells FROM items WHERE {where}"  # noqa: S608 - fixed texts
+            " ORDER BY place, id LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (*values, limit + 1)).fetchall()
+        found = [job_of(from_json(Key("item", tenant, row[0]), row[2])) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(found, pack(last[1], last[0]) if last else None)
+
+    def tally(self, tenant: str, task_id: str) -> Mapping[JobState, int]:
+        """How many items of a batch are in each state."""
+        with self._file.read() as db:
+            return dict(db.execute(_TALLY, (tenant, task_id)).fetchall())
+
     def sequence(self) -> int:
         """The sequence of the newest change."""
         with self._file.read() as db:
@@ -144,6 +210,7 @@ class SqliteStore:
         with self._file.write() as db:
             db.execute("DELETE FROM jobs")
             db.execute("DELETE FROM tracks")
+            db.execute("DELETE FROM items")
 
     def dump(self) -> bytes:
         """A line a document, in order of kind, tenant and id."""
@@ -151,6 +218,7 @@ class SqliteStore:
             rows = db.execute(
                 "SELECT 'job' AS kind, tenant, id, cells FROM jobs"
                 " UNION ALL SELECT 'track', tenant, id, cells FROM tracks"
+                " UNION ALL SELECT 'item', tenant, id, cells FROM items"
                 " ORDER BY kind, tenant, id"
             ).fetchall()
         lines = (canonical([*key, json.loads(cells)]) for *key, cells in rows)
@@ -218,14 +286,21 @@ def _read(db: sqlite3.Connection, key: Key) -> Document | None:
 
 
 def _put(db: sqlite3.Connection, applied: Iterable[Applied]) -> None:
-    jobs, tracks = [], []
+    jobs, tracks, items = [], [], []
     for key, sequence, _, after in ((a.key, a.sequence, a.before, a.after) for a in applied):
         if key.kind == "job":
             job = outline_of(after)
             row = (job.tenant, job.job_id, job.track_id, job.state, job.stage, job.created_ms)
             jobs.append((*row, sequence, to_json(after)))
+        elif key.kind == "item":
+            state = after.cells["state"].value["state"] if "state" in after.cells else "queued"
+            task_id = after.cells["track"].value if "track" in after.cells else ""
+            items.append(
+                (key.tenant, key.id, task_id, place_of(after), state, sequence, to_json(after))
+            )
         else:
             created_ms = after.cells["first"].value if "first" in after.cells else 0
             tracks.append((key.tenant, key.id, created_ms, sequence, to_json(after)))
     db.executemany(_PUT_JOB, jobs)
     db.executemany(_PUT_TRACK, tracks)
+    db.executemany(_PUT_ITEM, items)

@@ -19,6 +19,7 @@ from gateway.projection.store import StoreError
 _TABLES: Final = {
     "jobs": ("tenant", "id", "track_id", "state", "stage", "created_ms", "cells"),
     "tracks": ("tenant", "id", "created_ms", "cells"),
+    "items": ("tenant", "id", "task_id", "place", "state", "cells"),
 }
 _BUSY_S: Final = 10.0  # as long as every other writer of the file waits for its turn
 
@@ -66,7 +67,7 @@ def _exchange(
 ) -> tuple[int, int, int, int]:
     """Same, changed, added and removed documents of one table."""
     key = "m.tenant = b.tenant AND m.id = b.id"
-    equal = " AND ".join(f"m.{name} = b.{name}" for name in columns)
+    equal = " AND ".join(f"m.{name} IS b.{name}" for name in columns)  # a place may be NULL
     names = ", ".join(columns)
     # Only the fixed texts of this module are put together here.
     exists = f"EXISTS (SELECT 1 FROM main.{table} AS m WHERE {{}})"  # noqa: S608

@@ -9,11 +9,12 @@ creation, no joins, no transaction over several documents.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from gateway.projection.cells import Document, Key
+from gateway.projection.extraction import Batch
 from gateway.projection.job import Job, JobState
 from gateway.projection.track import Track
 
@@ -90,6 +91,23 @@ class ProjectionStore(Protocol):
         limit: int = 50,
     ) -> Page[Track]:
         """Tracks of a tenant, newest first. Raises `BadCursor`."""
+
+    def batch(self, tenant: str, task_id: str) -> Batch | None:
+        """A batch of this tenant, as it was asked for."""
+
+    def items(
+        self,
+        tenant: str,
+        task_id: str,
+        *,
+        state: JobState | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Job]:
+        """Items of a batch in their order: those in ``state``. Raises `BadCursor`."""
+
+    def tally(self, tenant: str, task_id: str) -> Mapping[JobState, int]:
+        """How many items of a batch are in each state; states without any are left out."""
 
     def sequence(self) -> int:
         """The sequence of the newest change in this store; 0 when it is empty. Never falls."""

@@ -8,12 +8,15 @@ never a document that no list shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.projection import job
 from gateway.projection.cassandra.session import CassandraSession, Row, Statement
 from gateway.projection.cells import Document, Kind
+from gateway.projection.extraction import place_of
+from gateway.projection.job import JobState
 
 Day = tuple[Kind, str, int]
 """A partition of a list: kind, tenant, days since 1970."""
@@ -33,6 +36,16 @@ _PUT_JOB = (
 _PUT_TRACK = (
     "INSERT INTO tracks_by_day (tenant, day, created_ms, id) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 )
+_PUT_ITEM = (
+    "UPDATE items_by_task USING TIMESTAMP ? SET state = ?"
+    " WHERE tenant = ? AND task_id = ? AND place = ? AND id = ?"
+)
+_ITEMS = (
+    "SELECT place, id, state FROM items_by_task WHERE tenant = ? AND task_id = ?"
+    " AND (place, id) > (?, ?)"
+)
+_STATES = "SELECT state FROM items_by_task WHERE tenant = ? AND task_id = ?"
+_MOST_ITEMS = 5000  # rows of some 50 bytes that are read at once
 _PUT_DAY = "INSERT INTO days (kind, tenant, day) VALUES (?, ?, ?) USING TIMESTAMP 0"
 _DAYS = (
     "SELECT day FROM days WHERE kind = ? AND tenant = ? AND day >= ? AND day <= ? ORDER BY day DESC"
@@ -65,12 +78,16 @@ class Places:
     session: CassandraSession
     days: dict[Day, Statement] = field(default_factory=dict)
     rows: dict[Day, list[Statement]] = field(default_factory=dict)
+    items: dict[tuple[str, str], list[Statement]] = field(default_factory=dict)
     gone: list[Statement] = field(default_factory=list)
     """Removes the rows of where documents were before, once they themselves say otherwise."""
 
     def note(self, before: Document | None, after: Document) -> None:
         """Add what a change of one document asks for."""
         kind, tenant, document_id = after.key
+        if kind == "item":
+            self._note_item(before, after)
+            return
         created_ms = created_ms_of(after)
         was_ms = None if before is None else created_ms_of(before)
         moved = created_ms != was_ms
@@ -93,10 +110,22 @@ class Places:
             old = (tenant, was_ms // _DAY_MS, was_ms, document_id)
             self.gone.append(self.session.bind(_REMOVE[kind], _FOREVER, *old))
 
+    def _note_item(self, before: Document | None, after: Document) -> None:
+        place = place_of(after)
+        if place is None:
+            return  # not seen being asked for: it is listed once it is
+        state, known = after.cells.get("state"), before is not None and place_of(before) is not None
+        if known and before is not None and before.cells.get("state") is state:
+            return
+        tenant, task_id = after.key.tenant, after.cells["track"].value
+        order, name = (0, "queued") if state is None else (state.order, state.value["state"])
+        row = self.session.bind(_PUT_ITEM, order, name, tenant, task_id, place, after.key.id)
+        self.items.setdefault((tenant, task_id), []).append(row)
+
     def statements(self) -> Iterator[Statement]:
         """What is written before the documents: the rows of a day together, they are neighbours."""
         yield from self.days.values()
-        for rows in self.rows.values():
+        for rows in (*self.rows.values(), *self.items.values()):
             for start in range(0, len(rows), _TOGETHER):
                 yield self.session.batch(rows[start : start + _TOGETHER])
 
@@ -123,3 +152,25 @@ def newest(
         yield from session.rows(
             f"list {kind}s", query, tenant, day, *behind, since_ms, *wanted, page=page
         )
+
+
+def items(
+    session: CassandraSession,
+    tenant: str,
+    task_id: str,
+    *,
+    state: JobState | None,
+    behind: tuple[int, str],
+) -> Iterator[tuple[int, str]]:
+    """Place and id of the items of a batch in their order: those in ``state``."""
+    for place, item_id, found in session.rows(
+        "list items", _ITEMS, tenant, task_id, *behind, page=_MOST_ITEMS
+    ):
+        if state in (None, found):
+            yield int(place), str(item_id)
+
+
+def tally(session: CassandraSession, tenant: str, task_id: str) -> Mapping[JobState, int]:
+    """How many items of a batch are in each state."""
+    rows = session.rows("count items", _STATES, tenant, task_id, page=_MOST_ITEMS)
+    return Counter(state for (state,) in rows)

@@ -3,11 +3,12 @@
 ================  =============================  =================================================
 table             partition                      what a row is
 ================  =============================  =================================================
-jobs, tracks      tenant, id                     a document: a map of its cells, each written
-                                                 ``USING TIMESTAMP`` its order, so the greater one
+jobs, tracks,     tenant, id                     a document: a map of its cells, each written
+items                                            ``USING TIMESTAMP`` its order, so the greater one
                                                  stays, whoever comes first (ties: `cell_texts`)
 jobs_by_day,      tenant, day of creation        where to find a document; newest first. The state
 tracks_by_day                                    has an SAI index. Truth is the document alone
+items_by_task     tenant, task                   the items of a batch in their order, and states
 days              kind, tenant                   a day on which something was created
 clock             one                            how many changes there were; a counter
 uploads           tenant, id                     an upload; TTL; SAI indexes find the expired ones
@@ -37,12 +38,12 @@ from gateway.projection.cassandra.failures import working
 from gateway.projection.cassandra.settings import CassandraSettings
 from gateway.projection.store import StoreError
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of the tables."""
 
 TIMEOUT_S = 60.0  # changes of the schema and truncations wait for every node
 
-PROJECTION = ("jobs", "tracks", "jobs_by_day", "tracks_by_day", "days")
+PROJECTION = ("jobs", "tracks", "items", "jobs_by_day", "tracks_by_day", "items_by_task", "days")
 """What the events determine: emptied before a rebuild. The clock goes on."""
 
 _META = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)"
@@ -56,6 +57,7 @@ CREATE TABLE IF NOT EXISTS {name} (
 _TABLES = (
     _CELLS.format(name="jobs"),
     _CELLS.format(name="tracks"),
+    _CELLS.format(name="items"),
     """
 CREATE TABLE IF NOT EXISTS jobs_by_day (
     tenant text, day bigint, created_ms bigint, id text, state text,
@@ -68,6 +70,12 @@ CREATE TABLE IF NOT EXISTS tracks_by_day (
     tenant text, day bigint, created_ms bigint, id text,
     PRIMARY KEY ((tenant, day), created_ms, id)
 ) WITH CLUSTERING ORDER BY (created_ms DESC, id DESC)
+""",
+    """
+CREATE TABLE IF NOT EXISTS items_by_task (
+    tenant text, task_id text, place int, id text, state text,
+    PRIMARY KEY ((tenant, task_id), place, id)
+)
 """,
     """
 CREATE TABLE IF NOT EXISTS days (

@@ -17,26 +17,28 @@ from gateway.projection.cassandra.cell_texts import to_cell, to_text
 from gateway.projection.cassandra.clock import Clock
 from gateway.projection.cassandra.session import CassandraSession, Statement
 from gateway.projection.cassandra.settings import CassandraSettings
-from gateway.projection.cells import Cell, Document, Key, Kind, canonical, join, merge
+from gateway.projection.cells import Cell, Document, Key, Kind, canonical, job_key, join, merge
 from gateway.projection.cursors import pack, unpack
+from gateway.projection.extraction import Batch, batch_key, batch_of
 from gateway.projection.job import Job, JobState, job_of
-from gateway.projection.store import Applied, Page, StoreError
+from gateway.projection.store import Applied, BadCursor, Page, StoreError
 from gateway.projection.track import Track, track_of
 from gateway.projection.waiting import Waiting
 
+_KINDS: tuple[Kind, ...] = ("job", "track", "item")
 _CELLS = {
     kind: f"SELECT cells, WRITETIME(cells) FROM {kind}s WHERE tenant = ? AND id = ?"  # noqa: S608
-    for kind in ("job", "track")
+    for kind in _KINDS
 }
 _PUT = {
     # Adding to a map leaves its other entries alone, each with a write time of its own.
     kind: f"UPDATE {kind}s USING TIMESTAMP ? SET cells = cells + ?"  # noqa: S608
     " WHERE tenant = ? AND id = ?"
-    for kind in ("job", "track")
+    for kind in _KINDS
 }
 _EVERY = {
     kind: f"SELECT tenant, id, cells, WRITETIME(cells) FROM {kind}s"  # noqa: S608
-    for kind in ("job", "track")
+    for kind in _KINDS
 }
 
 _LOOK_S = 0.2
@@ -97,7 +99,7 @@ class CassandraStore:
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         """A job of this tenant."""
-        document = self._document(Key("job", tenant, job_id))
+        document = self._document(job_key(tenant, job_id))
         return document and job_of(document)
 
     def jobs(
@@ -138,6 +140,35 @@ class CassandraStore:
             "track", track_of, lambda track: True, tenant, None, since_ms, cursor, limit
         )
 
+    def batch(self, tenant: str, task_id: str) -> Batch | None:
+        """A batch of this tenant, as it was asked for."""
+        document = self._document(batch_key(tenant, task_id))
+        return document and batch_of(document)
+
+    def items(
+        self,
+        tenant: str,
+        task_id: str,
+        *,
+        state: JobState | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Job]:
+        """Items of a batch in their order. Raises `BadCursor`."""
+        behind = (-1, "") if cursor is None else unpack(cursor)
+        if not -1 <= behind[0] < 1 << 31:
+            raise BadCursor("this cursor was not given out here; begin again without one")
+        places = listing.items(self._session, tenant, task_id, state=state, behind=behind)
+        some = list(islice(places, limit + 1))
+        shown = some[:limit]
+        documents = self._read([Key("item", tenant, item_id) for _, item_id in shown])
+        found = [job_of(document) for document in documents.values() if document is not None]
+        return Page(found, pack(*shown[-1]) if len(some) > limit else None)
+
+    def tally(self, tenant: str, task_id: str) -> Mapping[JobState, int]:
+        """How many items of a batch are in each state."""
+        return listing.tally(self._session, tenant, task_id)
+
     def sequence(self) -> int:
         """The sequence of the newest change."""
         return self._clock.now()
@@ -156,8 +187,7 @@ class CassandraStore:
     def dump(self) -> bytes:
         """A line a document, in order of kind, tenant and id."""
         lines: list[tuple[str, str, str, str]] = []
-        kinds: tuple[Kind, ...] = ("job", "track")
-        for kind in kinds:
+        for kind in _KINDS:
             for tenant, document_id, *row in self._session.rows(
                 "read every document", _EVERY[kind]
             ):

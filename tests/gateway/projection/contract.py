@@ -14,6 +14,7 @@ from gateway.projection.cells import Cell, Document, Key, to_json
 from gateway.projection.fold import fold, join
 from gateway.projection.projector import apply_now
 from gateway.projection.store import BadCursor, ProjectionStore
+from tests.gateway.projection.extractions import BATCH, Extractions
 from tests.gateway.projection.histories import START_MS, TENANT, Track
 from topics.codec import Envelope
 
@@ -161,6 +162,70 @@ class ProjectionStoreContract:
             store.jobs(TENANT, cursor=cursor)
         with pytest.raises(BadCursor):
             store.tracks(TENANT, cursor=cursor)
+        with pytest.raises(BadCursor):
+            store.items(TENANT, BATCH, cursor=cursor)
+
+    def test_counts_and_lists_the_items_of_a_batch(self, store: ProjectionStore) -> None:
+        history = Extractions(count=7)
+        works = history.ask_all()
+        apply_now(store, history.envelopes)
+        batch = store.batch(TENANT, BATCH)
+        assert batch is not None
+        assert batch.count == 7
+        assert dict(store.tally(TENANT, BATCH)) == {"queued": 7}
+        history.make(works[1])
+        history.find_nothing(works[2])
+        history.sign(works[3], "extraction", 1, 0, "started", 0.0)
+        apply_now(store, history.envelopes)
+        assert dict(store.tally(TENANT, BATCH)) == {
+            "queued": 4, "running": 1, "failed": 1, "succeeded": 1,
+        }  # fmt: skip
+        first = store.items(TENANT, BATCH, limit=5)
+        rest = store.items(TENANT, BATCH, limit=5, cursor=first.cursor)
+        shown = [item.job_id for item in [*first.items, *rest.items]]
+        assert shown == [f"itm_{number}" for number in range(7)]
+        assert rest.cursor is None
+        assert [j.job_id for j in store.items(TENANT, BATCH, state="failed").items] == ["itm_2"]
+        queued = store.items(TENANT, BATCH, state="queued", limit=3)
+        assert [j.job_id for j in queued.items] == ["itm_0", "itm_4", "itm_5"]
+        queued = store.items(TENANT, BATCH, state="queued", limit=3, cursor=queued.cursor)
+        assert ([j.job_id for j in queued.items], queued.cursor) == (["itm_6"], None)
+        item = store.job(TENANT, "itm_1")
+        assert item is not None
+        assert item.state == "succeeded"
+
+    def test_items_are_no_jobs_in_lists_and_another_tenant_has_none(
+        self, store: ProjectionStore
+    ) -> None:
+        history = Extractions(count=2)
+        history.ask_all()
+        apply_now(store, history.envelopes)
+        assert not store.jobs(TENANT).items
+        assert store.batch("other", BATCH) is None
+        assert store.batch(TENANT, "bat_9") is None
+        assert not store.items("other", BATCH).items
+        assert not store.tally("other", BATCH)
+        assert store.job("other", "itm_0") is None
+        before = store.dump()
+        assert before.count(b"\n") == 3
+        store.clear()
+        assert not store.tally(TENANT, BATCH)
+        apply_now(store, [*reversed(history.envelopes)])
+        assert store.dump() == before
+        assert dict(store.tally(TENANT, BATCH)) == {"queued": 2}
+
+    def test_an_item_is_listed_once_it_is_known_to_be_asked_for(
+        self, store: ProjectionStore
+    ) -> None:
+        history = Extractions(count=1)
+        (work,) = history.ask_all()
+        history.make(work)
+        apply_now(store, history.envelopes[1:])
+        assert not store.tally(TENANT, BATCH)
+        assert not store.items(TENANT, BATCH).items
+        apply_now(store, history.envelopes[:1])
+        assert dict(store.tally(TENANT, BATCH)) == {"succeeded": 1}
+        assert [each.job_id for each in store.items(TENANT, BATCH).items] == ["itm_0"]
 
     def test_wait_returns_at_a_change(self, store: ProjectionStore) -> None:
         after = store.sequence()
