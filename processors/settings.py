@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from processors.quality.thresholds import Policy, Thresholds
 from topics.catalog import EXTRACTION_PARTITIONS
+from topics.inputs import InputSettings
 from topics.process import process_name
 from topics.settings import BusSettings
 
@@ -27,6 +28,7 @@ class StageSettings(BaseSettings):
     )
 
     bus: BusSettings = Field(default_factory=BusSettings)
+    inputs: InputSettings = Field(default_factory=InputSettings)
 
     max_song_seconds: PositiveFloat = Field(
         default=900.0, description="Longest song that is accepted."
@@ -134,6 +136,33 @@ class StageSettings(BaseSettings):
         default=(Path("/usr/local/share/fonts"), Path("/usr/share/fonts")),
         description="Folders of fonts, comma-separated, for what DejaVu Sans (bundled) cannot "
         "write in a video: Chinese, Japanese, Korean, Thai, Devanagari, ….",
+    )
+
+    max_gpu_workers: PositiveInt = Field(
+        default=1,
+        description="Extractions that use this machine's GPU at once, as far as its memory "
+        "(GPU_MEMORY_LIMIT) allows.",
+    )
+    extraction_cpu_workers: NonNegativeInt = Field(
+        default=0, description="The same on this machine's CPU; 0: one for each core."
+    )
+    extraction_io_workers: PositiveInt = Field(
+        default=4, description="Inputs that this machine's extractions fetch at once."
+    )
+    extraction_memory_limit: PositiveInt = Field(
+        default=3072,
+        description="MiB that the extraction of one file may take; the extractor that is at work "
+        "beyond that is ended, and the others go on without it.",
+    )
+    extractor_timeout_seconds: PositiveFloat = Field(
+        default=60.0,
+        description="Longest work of one extractor at one file, on top of 20 times what it says "
+        "it takes; beyond that it is ended, and the others go on without it.",
+    )
+    clap_model: str = Field(
+        default="",
+        description="CLAP weights of the extractor clap: a folder, or a name that is in the hub's "
+        "cache on this machine. Empty: there is no such extractor.",
     )
 
     admission_in_flight: PositiveInt = Field(

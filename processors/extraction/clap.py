@@ -62,14 +62,38 @@ class Clap:
         """Embed some pieces at once."""
         import torch
 
-        asked = self._features(pieces, sampling_rate=RATE_HZ, return_tensors="pt").to(self._device)
-        with torch.inference_mode():
-            answer = self._model.get_audio_features(**asked)
+        try:
+            self._model.to(self._device)
+            asked = self._features(pieces, sampling_rate=RATE_HZ, return_tensors="pt")
+            with torch.inference_mode():
+                answer = self._model.get_audio_features(**asked.to(self._device))
+        except torch.OutOfMemoryError:
+            if self._device == "cpu":
+                raise MemoryError from None
+            torch.cuda.empty_cache()
+            if len(pieces) > 1:
+                half = len(pieces) // 2
+                return np.concatenate([self.embed(pieces[:half]), self.embed(pieces[half:])])
+            self._device = "cpu"
+            return self.embed(pieces)
         # a tensor up to transformers 4, an output with the pooled one since
         vectors = answer if isinstance(answer, torch.Tensor) else answer.pooler_output
         found: npt.NDArray[np.float32] = vectors.float().cpu().numpy()
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.maximum(lengths, 1e-12), np.float32)
+
+    def rest(self) -> None:
+        """Hold nothing of a GPU until there is more to do."""
+        self._model.to("cpu")
+
+
+_loaded: list[Clap] = []
+
+
+def rest() -> None:
+    """Loaded models leave the GPU."""
+    for clap in _loaded:
+        clap.rest()
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +117,8 @@ def load(name: str, device: str) -> Clap:
         transformers.logging.set_verbosity(level)
         if bars:
             transformers.logging.enable_progress_bar()
-    return Clap(model.eval().to(device), features, device)
+    _loaded[:] = [Clap(model.eval(), features, device)]
+    return _loaded[0]
 
 
 class _Clap:

@@ -13,17 +13,24 @@ import numpy as np
 from processors.extraction.spectra import CpuSpectra, Floats, Spectra
 from schemas.documents.audio_manifest import Fallback
 
-_AT_ONCE = 4096  # windows: 32 MB of samples and about four times that of spectra
-_FEWEST = 64
+AT_ONCE = 4096  # windows: 32 MB of samples and about four times that of spectra
+FEWEST = 64
 
 
 class Device:
     """`Spectra` that give way: fewer windows at once, then the CPU."""
 
-    def __init__(self, asked: str, spectra: Spectra, fallback: Fallback | None = None) -> None:
+    def __init__(
+        self,
+        asked: str,
+        spectra: Spectra,
+        fallback: Fallback | None = None,
+        *,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self.asked, self.fallback = asked, fallback
         self._spectra = spectra
-        self._at_once = _AT_ONCE
+        self._at_once = at_once
 
     @property
     def device(self) -> str:
@@ -65,18 +72,18 @@ class Device:
         return np.concatenate(done)
 
     def _give_way(self) -> None:
-        if self._at_once > _FEWEST:
+        if self._at_once > FEWEST:
             self._at_once //= 2
             return
         self.fallback = Fallback(
             asked=self.asked,
             used="cpu",
-            reason=f"the device had no memory left for {_FEWEST} windows",
+            reason=f"the device had no memory left for {FEWEST} windows",
         )
         self._spectra = CpuSpectra()
 
 
-def chosen_device(asked: str) -> Device:
+def chosen_device(asked: str, *, at_once: int = AT_ONCE) -> Device:
     """The device of that name; ``auto`` is a GPU where there is one. What is asked for and not
     there is computed by the CPU, with the reason."""
     if asked == "cpu":
@@ -87,7 +94,7 @@ def chosen_device(asked: str) -> Device:
         name = best_device() if asked == "auto" else asked
         if name == "cpu":
             return Device("cpu", CpuSpectra())
-        return Device(asked, TorchSpectra(name))
+        return Device(asked, TorchSpectra(name), at_once=at_once)
     except ImportError:
         reason = "torch is not installed (extra `models`)"
     except (RuntimeError, AssertionError, ValueError):

@@ -27,7 +27,7 @@ from processors.audio.streaming import stream
 from processors.extraction.devices import Device, chosen_device
 from processors.extraction.extractor import Context, Sound
 from processors.extraction.registry import Registry, discover
-from processors.extraction.running import Run
+from processors.extraction.running import Run, Watch, unwatched
 from processors.extraction.sound import Bill, Clock, blocks
 from processors.extraction.spectra import HOP, RATE_HZ, WINDOW
 from schemas.documents.audio_manifest import (
@@ -58,6 +58,11 @@ class Options:
     parameters: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     registry: Registry | None = None
     clock: Clock = time.perf_counter
+    spectra: Device | None = None
+    """Where spectra are computed, instead of what ``device`` names."""
+    watch: Watch = unwatched
+    opened: Callable[[float | None], None] = lambda seconds: None
+    """Told the file's length in seconds, if it says one."""
 
 
 def extract_file(
@@ -76,14 +81,22 @@ def extract_file(
     names = list(dict.fromkeys(registry.usual() if extractors is None else extractors))
     bill = Bill(options.clock)
     started = options.clock()
-    device = chosen_device(options.device)
+    device = options.spectra or chosen_device(options.device)
     folder.mkdir(parents=True, exist_ok=True)
     digest = _sha256(path)
     with stream(path, max_seconds=options.max_seconds) as source:
         facts = source.facts
+        options.opened(facts.seconds)
         sound = Sound(facts.rate, facts.channels, facts.seconds)
         runs = {
-            name: Run(registry.extractors[name], sound, _context(name, device, options), bill)
+            name: Run(
+                registry.extractors[name],
+                sound,
+                _context(name, device, options),
+                bill,
+                watch=options.watch,
+                longest_s=options.max_seconds,
+            )
             for name in names
             if name in registry.extractors
         }
@@ -100,6 +113,12 @@ def extract_file(
     results = tuple(
         runs[name].finish(folder) if name in runs else _unknown(name, registry) for name in names
     )
+    if device.fallback is not None:
+        shared = {name for name in runs if registry.extractors[name].device == "shared"}
+        results = tuple(
+            each.model_copy(update={"fallback": device.fallback}) if each.name in shared else each
+            for each in results
+        )
     manifest = AudioManifest(
         video_id=options.video_id,
         input=_input(path, options, digest, facts, frames),

@@ -1,7 +1,8 @@
 """One extractor on one file, on a leash: whatever it raises or answers, the others go on.
 
-TODO(issue 7): one that hangs or eats all memory can only be ended with its process; the stage has
-to do that, and to try the file again without it.
+One that hangs or eats all memory can only be ended with its process. So whoever watches over it is
+told when it is at work and when no longer (`Watch`), ends it, and extracts again without it
+(`processors.extraction.isolation`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ MOST_JSON_BYTES = 64 * 1024
 
 _T = TypeVar("_T")
 
+Watch = Callable[[str, float, float], None]
+"""Told the name of the extractor that goes to work now, the seconds that it was at work before and
+those that it says it takes; an empty name when it is done for now."""
+
+
+def unwatched(name: str, spent_s: float, cost_s: float) -> None:
+    """For extractors that are trusted."""
+
 
 class _Failed(Exception):
     def __init__(self, code: ErrorCode, message: str) -> None:
@@ -43,7 +52,17 @@ class _Failed(Exception):
 class Run:
     """Feed it the blocks, finish it once; it never raises for what its extractor does."""
 
-    def __init__(self, extractor: Extractor, sound: Sound, context: Context, bill: Bill) -> None:
+    def __init__(
+        self,
+        extractor: Extractor,
+        sound: Sound,
+        context: Context,
+        bill: Bill,
+        *,
+        watch: Watch = unwatched,
+        longest_s: float = 0.0,
+    ) -> None:
+        """``longest_s`` is the length of a sound that does not say its own."""
         self.name = extractor.name
         self._extractor, self._bill = extractor, bill
         self._device = context.device if extractor.device == "shared" else extractor.device
@@ -52,6 +71,13 @@ class Run:
         self.error: ExtractorError | None = None
         self._parameters = dict(context.parameters)
         self._extraction: Extraction | None = None
+        self._watch = watch
+        self._cost_s = 0.0
+        length_s = longest_s if sound.seconds is None else sound.seconds
+        cost = self._guarded(lambda: extractor.cost(length_s, sound.rate))
+        if cost is None:
+            return
+        self._cost_s = float(cost.seconds)
         try:
             self._extraction = self._guarded(lambda: extractor.extract(sound, context))
         except NotAvailable as missing:
@@ -65,6 +91,7 @@ class Run:
 
     def _guarded(self, work: Callable[[], _T]) -> _T | None:
         """The answer, or None with the error kept; the time is billed without what is shared."""
+        self._watch(self.name, self.seconds, self._cost_s)
         started, shared = self._bill.clock(), self._bill.seconds
         try:
             return work()
@@ -79,6 +106,7 @@ class Run:
         finally:
             spent = self._bill.clock() - started
             self.seconds += max(0.0, spent - (self._bill.seconds - shared))
+            self._watch("", 0.0, 0.0)
         return None
 
     def _fail(self, code: ErrorCode, message: str) -> None:

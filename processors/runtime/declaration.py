@@ -62,6 +62,9 @@ class Stage:
     batch: int = 0
     """Events handled at once by the worker itself and committed together; 0: none, every try has a
     process."""
+    measure: Callable[[Event], None] | None = None
+    """Called in the worker with each event that the stage has made, for figures of its own: what
+    a child counts, nobody scrapes."""
 
     def __call__(self, event: Event, task: Task) -> tuple[Event | Later, ...]:
         """Run the handler; its events, checked against the declaration. Raises `TypeError`."""
@@ -100,6 +103,7 @@ def stage(
     uses: Uses = "cpu",
     slots: int = 1,
     batch: int = 0,
+    measure: Callable[[Event], None] | None = None,
 ) -> Callable[[Handler], Stage]:
     """Declare a module-level function ``(event, task) -> event`` as a stage.
 
@@ -134,6 +138,7 @@ def stage(
             uses=uses,
             slots=slots,
             batch=batch,
+            measure=measure,
         )
 
     return declare

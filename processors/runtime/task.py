@@ -118,6 +118,7 @@ class Task:
         """Hold ``mib`` of the GPU's memory for the ``with`` block, and take no more; 0: on the CPU.
 
         It may be in use by other processes: then this waits for them, and the limits wait too.
+        Where the GPU itself fails the try begins again in a fresh process (`gpu.GpuFailed`).
         """
         if self.stage.uses != "gpu":
             raise TypeError(
@@ -126,8 +127,8 @@ class Task:
         if not mib:
             yield
             return
-        waiting = partial(self._waits, note="waiting for the GPU")
-        with gpu.shared(self.settings).reserved(mib, waiting, self._sleep):
+        waiting = partial(self.waits, note="waiting for the GPU")
+        with gpu.watched(), gpu.shared(self.settings).reserved(mib, waiting, self._sleep):
             gpu.capped(mib)
             yield
 
@@ -190,9 +191,10 @@ class Task:
             monotonic_s=self._now,
             sleep=self._sleep,
         )
-        return results.obtain(identity, make, self.folder, waiting=self._waits)
+        return results.obtain(identity, make, self.folder, waiting=self.waits)
 
-    def _waits(self, begins: bool, note: str = "waiting for the same work") -> None:
+    def waits(self, begins: bool, note: str = "waiting for the same work") -> None:
+        """What is needed is somebody else's until ``waits(False)``: the limits wait, too."""
         self._tell(Waiting(begins))
         if begins:
             self._tell(Progress(self._share, note))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from processors.runtime import metrics
@@ -14,9 +14,10 @@ from processors.runtime.declaration import Stage
 from processors.runtime.endings import Endings, Input, Settled, read
 from processors.runtime.inline import Inline
 from processors.runtime.lanes import Hand, Lane, Lanes
+from processors.runtime.later import Later
 from processors.runtime.outcomes import Crashed, Finished, Outcome, Overdue, of_exception
 from processors.settings import StageSettings
-from schemas.events import StepProgressed
+from schemas.events import Event, StepProgressed
 from topics import logs, trace
 from topics.codec import Codec, Poison
 from topics.log import LogError, Outgoing
@@ -210,6 +211,12 @@ class Tries:
             done = hand.course.sign("done", now_s) if isinstance(outcome, Finished) else None
             self._judge(lane, work, outcome, hand.span, done)
 
+    def _measure(self, made: Sequence[Event | Later]) -> None:
+        if self._stage.measure is not None:
+            for event in made:
+                if not isinstance(event, Later):
+                    self._stage.measure(event)
+
     def _judge(
         self, lane: Lane, work: Input, outcome: Outcome, span: str, done: StepProgressed | None
     ) -> None:
@@ -218,6 +225,7 @@ class Tries:
         if isinstance(outcome, Finished):
             try:
                 settled = self._endings.finished(work, outcome.events, done, span, now_ms)
+                self._measure(outcome.events)
             except Exception as error:  # what the handler made is no event of the catalog
                 self._logger.exception("what the handler returned cannot be encoded")
                 outcome = of_exception(error)

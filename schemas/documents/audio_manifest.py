@@ -22,6 +22,8 @@ ErrorCode = Literal[
     "not_available",
     "raised",
     "out_of_memory",
+    "timed_out",
+    "crashed",
     "not_finite",
     "too_large",
     "not_json",

@@ -1,0 +1,242 @@
+"""A process for extractors, on a leash: who hangs in it or eats too much is ended with it.
+
+The process stays warm from file to file. It says which extractor is at work; when that one takes
+far longer than it said, when the process grows over its memory, or when it dies, the one at work
+is the guilty one. The caller begins again without it, so that the others' results are kept.
+
+What this starts belongs to the process group of the stage's child and is killed with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import pickle
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from processors.extraction.isolated import Order
+from processors.settings import StageSettings
+from schemas.documents.audio_manifest import ErrorCode
+from topics import logs
+
+_LOOK_S = 0.05  # between two looks at the clock and at the memory of one that says nothing
+_START_S = 60.0  # imports on a busy machine
+_MARGIN = 20.0
+"""How much longer than it says an extractor may take: costs are for one core that is not shared."""
+_MIB = 1 << 20
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_LONGEST_LINE = 1 << 20
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Guilty:
+    """The extractor that has to be left out, and why."""
+
+    name: str
+    code: ErrorCode
+    message: str
+
+
+class FileRefused(Exception):
+    """The file holds no sound to be had; nothing of an extractor."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears how it goes: progress 0 to 1, the file's seconds, waiting for others."""
+
+    progress: Callable[[float], None]
+    sized: Callable[[float], None]
+    waits: Callable[[bool, str], None]
+
+
+class Laboratory:
+    """Starts the process on demand. Belongs to one thread."""
+
+    def __init__(
+        self, settings: StageSettings, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._now = monotonic_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers = -1
+        self._rest = b""
+        self._versions: Mapping[str, str] = {}
+        self._usual: tuple[str, ...] = ()
+
+    def known(self) -> Mapping[str, str]:
+        """Version of each extractor that there is, by name."""
+        self._ready()
+        return self._versions
+
+    def usual(self) -> tuple[str, ...]:
+        """What is run when nobody names any."""
+        self._ready()
+        return self._usual
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if it runs."""
+        return self._process.pid if self._process else None
+
+    def extract(self, order: Order, told: Told) -> Guilty | None:
+        """Extract into the order's folder; the one to blame when that was not possible.
+
+        Raises `FileRefused`, ``OSError`` for the folder, ``MemoryError`` where no extractor is to
+        blame, ``RuntimeError`` when the process dies of something else.
+        """
+        self._ready()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        at, last = "", ""
+        since_s = limit_s = 0.0
+        try:
+            self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
+            self._process.stdin.flush()
+            while True:
+                said = self._heard(_LOOK_S)
+                if said is None:
+                    guilty = self._over(at, since_s, limit_s) or self._grown(at or last)
+                    if guilty is not None:
+                        self.close()
+                        return guilty
+                elif "at" in said:
+                    last = at or last
+                    at, since_s = str(said["at"]), self._now()
+                    limit_s = self._limit_s(float(said["cost_s"])) - float(said["spent_s"])
+                    guilty = self._grown(last) if not at else None
+                    if guilty is not None:
+                        self.close()
+                        return guilty
+                elif "share" in said:
+                    told.progress(float(said["share"]))
+                elif "seconds" in said:
+                    told.sized(float(said["seconds"]))
+                elif "waits" in said:
+                    told.waits(bool(said["waits"]), str(said["what"]))
+                elif "done" in said:
+                    return None
+                elif "refused" in said:
+                    raise FileRefused(str(said["refused"]), str(said["message"]))
+                elif "memory" in said:
+                    raise MemoryError
+                elif "os" in said:
+                    raise OSError(int(said["os"]), str(said["message"]))
+        except (EOFError, BrokenPipeError):
+            return self._died(at)
+        except BaseException as error:
+            if not isinstance(error, (FileRefused, OSError)):
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            os.close(self._answers)
+            self._process, self._rest = None, b""
+
+    # What ends it.
+
+    def _limit_s(self, cost_s: float) -> float:
+        return self._settings.extractor_timeout_seconds + _MARGIN * max(cost_s, 0.0)
+
+    def _over(self, at: str, since_s: float, limit_s: float) -> Guilty | None:
+        if not at or self._now() - since_s <= limit_s:
+            return None
+        took = f"it was stopped because it took longer than {max(limit_s, 0):.0f} seconds"
+        return Guilty(at, "timed_out", f"{at}: {took}")
+
+    def _grown(self, name: str) -> Guilty | None:
+        """Blame ``name`` when the process is over its memory."""
+        limit = self._settings.extraction_memory_limit
+        if self._resident() <= limit * _MIB:
+            return None
+        if not name:
+            raise MemoryError
+        eaten = f"it was stopped because the file's extraction took more than {limit} MiB of memory"
+        return Guilty(name, "out_of_memory", f"{name}: {eaten}")
+
+    def _resident(self) -> int:
+        assert self._process is not None
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0  # it is gone, which is heard
+
+    def _died(self, at: str) -> Guilty:
+        assert self._process is not None
+        code = self._process.wait()
+        self.close()
+        _log.warning("the process of the extractors died", extractor=at, status=code)
+        if not at:
+            raise RuntimeError(f"the process of the extractors ended with status {code}")
+        if code == -9:  # nobody of ours sent it, so the kernel did
+            return Guilty(at, "out_of_memory", f"{at}: it needed more memory than there is")
+        return Guilty(at, "crashed", f"{at}: its process died in the middle of it")
+
+    # The conversation.
+
+    def _ready(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        reading, writing = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "processors.extraction.isolated", str(writing)],
+                stdin=subprocess.PIPE,
+                pass_fds=(writing,),
+            )
+        finally:
+            os.close(writing)
+        self._answers = reading
+        os.set_blocking(reading, False)
+        assert self._process.stdin is not None
+        self._process.stdin.write(base64.b64encode(pickle.dumps(self._settings)) + b"\n")
+        self._process.stdin.flush()
+        until_s = self._now() + _START_S
+        try:
+            said = None
+            while said is None and self._now() < until_s:
+                said = self._heard(_LOOK_S)
+        except EOFError:
+            said = None
+        if said is None:
+            self.close()
+            raise RuntimeError("the process of the extractors does not start")
+        self._versions = {str(name): str(each) for name, each in said["known"].items()}
+        self._usual = tuple(str(name) for name in said["usual"])
+
+    def _heard(self, timeout_s: float) -> dict[str, Any] | None:
+        """The next word; None when there is none in time. Raises ``EOFError`` behind the last."""
+        while b"\n" not in self._rest:
+            if not select.select([self._answers], [], [], timeout_s)[0]:
+                return None
+            piece = os.read(self._answers, 1 << 16)
+            if not piece or len(self._rest) > _LONGEST_LINE:
+                raise EOFError
+            self._rest += piece
+        line, _, self._rest = self._rest.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
+        return said
