@@ -7,8 +7,9 @@ that the run left behind. (The artifact store is left out: callback addresses li
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,26 @@ def found_in(text: str) -> bool:
 
 def files_with(folder: Path) -> Iterator[Path]:
     """Logs, event logs (dead letters are in them) and projections below a folder that hold one."""
+    return files_holding(folder, [_WORD])
+
+
+def files_holding(folder: Path, words: Collection[str]) -> Iterator[Path]:
+    """Those that hold one of these words."""
+    wanted = re.compile(b"|".join(re.escape(word.encode()) for word in words))
+    longest = max(len(word.encode()) for word in words)
     for pattern in _LOGS:
         for path in folder.rglob(pattern):
-            if path.is_file() and "artifacts" not in path.parts and _holds(path):
+            if path.is_file() and "artifacts" not in path.parts and _holds(path, wanted, longest):
                 yield path
 
 
-def _holds(path: Path) -> bool:
-    word, tail = _WORD.encode(), b""
+def _holds(path: Path, wanted: re.Pattern[bytes], longest: int) -> bool:
+    tail = b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            if word in tail + chunk:
+            if wanted.search(tail + chunk):
                 return True
-            tail = chunk[-len(word) :]
+            tail = (tail + chunk)[-longest:]
     return False
 
 

@@ -66,7 +66,7 @@ def sing(
     video: Annotated[bool, typer.Option("--video", help="Write video.mp4 as well (720p).")] = False,
     data: Data = None,
 ) -> None:
-    """Turn one song into karaoke.json, song.lrc, minus.flac, vocals.flac and player.html."""
+    """Turn one song into a page that plays it, karaoke.json, song.lrc, a picture and both stems."""
     from tools.sing import sing_song
 
     sing_song(
@@ -157,7 +157,10 @@ def extract(
 
 @app.command()
 def clip(
-    channel: Annotated[str, typer.Option("--channel", help="Channel that asks for a song.")],
+    channel: Annotated[str, typer.Option("--channel", help="Channel that asks for a song.")] = "",
+    job: Annotated[
+        str, typer.Option("--job", metavar="ID", help="Ask for none; follow this one again.")
+    ] = "",
     url: Annotated[
         str, typer.Option("--url", help="Address of the gateway.")
     ] = "http://127.0.0.1:8080",
@@ -168,9 +171,11 @@ def clip(
     language: Annotated[str, typer.Option("--language", help="ru or en.")] = "ru",
 ) -> None:
     """Generate a song for a channel and follow it: stages, timer, ids, why it waits."""
+    if bool(channel) == bool(job):
+        raise typer.BadParameter("name a --channel that asks for a song, or a --job to follow")
     from tools.clip import make_clip
 
-    make_clip(channel, url=url, user=user, out=out, language=language)
+    make_clip(channel, job_id=job, url=url, user=user, out=out, language=language)
 
 
 @app.command("fake-provider")
@@ -189,7 +194,13 @@ def fake_provider(
     ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", help="Of the faults.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Time a song takes.")] = 10.0,
+    late: Annotated[
+        float, typer.Option("--late", min=0, help="Time that a late song takes, one of the faults.")
+    ] = 660.0,
     credits_: Annotated[float, typer.Option("--credits", help="Credits of the account.")] = 1000.0,
+    key: Annotated[
+        str, typer.Option("--key", envvar="SUNO_API_KEY", help="Key that it wants; any without.")
+    ] = "",
     profile: Annotated[str, typer.Option("--profile", help="sunoapi or reseller.")] = "sunoapi",
 ) -> None:
     """Run a provider of generated songs that keeps its contract, to try `clip` against."""
@@ -202,6 +213,8 @@ def fake_provider(
         faults=faults,
         seed=seed,
         seconds=seconds,
+        late=late,
+        key=key,
         credits_=credits_,
         profile=profile,
     )

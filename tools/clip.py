@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +30,47 @@ _SUFFIXES = {"mpeg": "mp3", "plain": "txt"}
 Json = dict[str, Any]
 
 
-def make_clip(channel: str, *, url: str, user: str, out: Path | None, language: str) -> None:
-    """Ask, show how it goes, and save what was made; status 1 when nothing was."""
+def make_clip(
+    channel: str, *, job_id: str, url: str, user: str, out: Path | None, language: str
+) -> None:
+    """Ask for a song (or follow ``job_id``), show how it goes, and save what was made; status 1
+    when nothing was, 130 when nobody wanted to look any longer.
+    """
     headers = {"Accept-Language": language}
+    if key := os.environ.get("MELISMA_API_KEY", ""):
+        headers["Authorization"] = f"Bearer {key}"
     try:
         with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30.0) as client:
-            job_id = _asked(client, channel, user)
+            job_id = job_id or _asked(client, channel, user)
             job = _followed(client, job_id)
             if job["stage"] != _ENDS[0]:
-                fail(f"{job['stage']}: {job['error']}")
+                fail(f"{job['stage']}: {escape(job['error'])}")
             _console.print(f"audio  {job['audioUrl']}", soft_wrap=True, highlight=False)
             files = _with_clip(client, job_id)
             if out is not None:
                 _saved(client, files, out)
+    except httpx.HTTPStatusError as error:
+        fail(escape(_in_words(error.response)) + _goes_on(job_id, url))
     except httpx.HTTPError as error:
-        fail(f"the gateway at {url} does not answer ({type(error).__name__}); is it running?")
+        gone = f"the gateway at {url} does not answer ({type(error).__name__}); is it running?"
+        fail(escape(gone) + _goes_on(job_id, url))
     except KeyboardInterrupt:
-        fail("stopped looking; the job goes on", 130)
+        fail("stopped looking" + (_goes_on(job_id, url) or "; no song was asked for"), 130)
+
+
+def _goes_on(job_id: str, url: str) -> str:
+    """What to say when nobody looks any longer."""
+    if not job_id:
+        return ""
+    return f"; job {job_id} goes on. Look again: melisma clip --job {job_id} --url {escape(url)}"
+
+
+def _in_words(answer: httpx.Response) -> str:
+    try:
+        said: Json = answer.json()
+        return f"{said.get('error') or said.get('code')}: {said.get('message') or said['detail']}"
+    except (ValueError, KeyError, AttributeError):
+        return f"the gateway answered {answer.status_code}"
 
 
 def _asked(client: httpx.Client, channel: str, user: str) -> str:
@@ -58,18 +85,57 @@ def _asked(client: httpx.Client, channel: str, user: str) -> str:
 
 
 def _followed(client: httpx.Client, job_id: str) -> Json:
-    """The job once it has ended; what is seen moves every second meanwhile."""
+    """The job once it has ended. On a terminal what is seen moves every second meanwhile; a file
+    or a pipe gets a line for each thing that changes.
+    """
     began = asked_at = time.monotonic()
     job, about = _look(client, job_id)
-    with Live(console=_console, auto_refresh=False) as live:
+    said = ""
+    with _live() as live:
         while True:
-            live.update(_shown(job, about, time.monotonic() - began), refresh=True)
+            elapsed_s = time.monotonic() - began
+            if live is not None:
+                live.update(_shown(job, about, elapsed_s), refresh=True)
+            elif (line := _line(job, about)) != said:
+                said = line
+                _console.print(
+                    f"{_timer(elapsed_s)}  {line}", soft_wrap=True, highlight=False, markup=False
+                )
             if job["stage"] in _ENDS:
                 return job
             time.sleep(min(1.0, POLL_S))
             if time.monotonic() - asked_at >= POLL_S:
                 asked_at = time.monotonic()
                 job, about = _look(client, job_id)
+
+
+@contextmanager
+def _live() -> Iterator[Live | None]:
+    """What redraws itself, where there is a terminal."""
+    if not _console.is_terminal:
+        yield None
+        return
+    with Live(console=_console, auto_refresh=False) as live:
+        yield live
+
+
+def _line(job: Json, about: Json) -> str:
+    """All that `_shown` shows, but what changes by itself."""
+    parts = [job["stage"], job["progressText"], f"job {job['jobId']}"]
+    if job["sunoTaskId"]:
+        parts.append(f"task {job['sunoTaskId']}")
+    if status := about["provider"]["status"]:
+        parts.append(f"provider {status}")
+    if job["heartbeat"]["isStale"]:
+        parts += ["stale", *(each["text"] for each in about["waitingFor"])]
+    if job["error"]:
+        parts.append(f"error: {job['error']}")
+    return " | ".join(parts)
+
+
+def _timer(elapsed_s: float) -> str:
+    minutes, seconds = divmod(int(elapsed_s), 60)
+    return f"{minutes}:{seconds:02d}"
 
 
 def _look(client: httpx.Client, job_id: str) -> tuple[Json, Json]:
@@ -82,8 +148,7 @@ def _look(client: httpx.Client, job_id: str) -> tuple[Json, Json]:
 
 def _shown(job: Json, about: Json, elapsed_s: float) -> Table:
     table = Table.grid(padding=(0, 2))
-    minutes, seconds = divmod(int(elapsed_s), 60)
-    table.add_row("stage", f"[bold]{job['stage']}[/]  {minutes}:{seconds:02d}")
+    table.add_row("stage", f"[bold]{job['stage']}[/]  {_timer(elapsed_s)}")
     table.add_row("", escape(job["progressText"]))
     table.add_row("job", job["jobId"])
     table.add_row("task", escape(job["sunoTaskId"] or "–"))
@@ -102,7 +167,8 @@ def _shown(job: Json, about: Json, elapsed_s: float) -> Table:
 def _with_clip(client: httpx.Client, job_id: str) -> Json:
     """The files, the clip among them if it comes in time."""
     deadline = time.monotonic() + _CLIP_WAIT_S
-    with _console.status("rendering the clip"):
+    # Without a terminal the words would stand there twice.
+    with _console.status("rendering the clip") if _console.is_terminal else nullcontext():
         while True:
             about: Json = client.get(f"/api/music-clips/jobs/{job_id}/details").json()
             if about["state"] != "running" or time.monotonic() > deadline:

@@ -14,18 +14,24 @@ from gateway.projection.projector import Projector, rebuild
 from gateway.server import Server, listen
 from gateway.services import Services
 from gateway.settings import GatewaySettings
+from processors.admission.service import Admission
 from processors.delivery.service import Deliveries
 from processors.delivery.settings import DeliverySettings
+from processors.generation.sweeping import sweep
 from processors.runtime import find
 from processors.runtime.host import Host
 from processors.settings import StageSettings
 from schemas.work import EVERY_STAGE
 from topics import logs
+from topics.artifacts import ArtifactError
+from topics.artifacts.protocol import ArtifactStore
 from topics.catalog import partitions, retention_ms
 from topics.log import EmbeddedLog, Log, LogError
+from topics.outbound.provider import ProviderSettings
 from topics.settings import BusSettings
 
 _TRIM_S = 3600.0
+_SWEEP_S = 6 * 3600.0
 
 _log = logs.get(__name__)
 
@@ -128,14 +134,37 @@ def deliveries(settings: DeliverySettings, log: Log) -> Iterator[Deliveries]:
 
 
 @contextmanager
+def admission(settings: StageSettings, log: Log) -> Iterator[Admission]:
+    """What decides whose extraction is next; beside another one it stands by."""
+    with Admission(settings, log=log) as service:
+        yield service
+
+
+@contextmanager
 def stages(names: Sequence[str], settings: StageSettings, log: Log) -> Iterator[Host]:
     """Stages side by side; on the way out what is in hand ends within the grace time."""
     host = Host([find(name) for name in names], settings, log=log)
     host.start()
+    over = threading.Event()
+    if "generation" in names:
+        store = settings.bus.open_artifacts()
+        threading.Thread(target=_sweep, args=(store, over), name="sweep", daemon=True).start()
     try:
         yield host
     finally:
+        over.set()
         host.drain()
+
+
+def _sweep(store: ArtifactStore, over: threading.Event) -> None:
+    """Clear away what generated songs of long ago have left, every few hours."""
+    provider = ProviderSettings()
+    while not over.wait(_SWEEP_S):
+        try:
+            swept = sweep(store, provider.account, provider.profile, time.time_ns() // 1_000_000)
+            _log.info("swept what generated songs have left", objects=swept)
+        except ArtifactError as error:
+            _log.warning("sweeping failed; it is tried again", error=str(error))
 
 
 @contextmanager
@@ -155,5 +184,6 @@ def everything(
         log = parts.enter_context(bus(gateway_settings))
         parts.enter_context(projector(gateway_settings, log, over or threading.Event()))
         parts.enter_context(deliveries(DeliverySettings(bus=stage_settings.bus), log))
+        parts.enter_context(admission(stage_settings, log))
         parts.enter_context(stages(EVERY_STAGE, stage_settings, log))
         yield parts.enter_context(gateway(gateway_settings, log, host=host, port=port))

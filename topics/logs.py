@@ -24,6 +24,8 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         f"?{_REDACTED}",
     ),
+    # The address that a provider calls back for one job: whoever knows it can send hints.
+    (re.compile(r"(/webhooks/suno/music/)[^\s\"'<>?]+"), rf"\1{_REDACTED}"),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), f"whsec_{_REDACTED}"),
     # API keys of ours keep the part that finds them; tokens (JWT) begin with {" in base64url.
     (re.compile(r"\b(mls_[0-9a-f]{12})_[A-Za-z0-9_-]{16,}"), rf"\1_{_REDACTED}"),

@@ -30,6 +30,7 @@ from gateway.guard.clients import Caller, address_of
 from gateway.guard.idempotency import Attempt, IdempotencyKey
 from gateway.guard.problems import Problem
 from gateway.guard.responses import of_framework, of_validation, out_of_service
+from gateway.projection import cursors
 from gateway.projection.clips import CHANNEL
 from gateway.projection.job import Job
 from gateway.projection.reservations import Answer
@@ -108,6 +109,12 @@ async def _json(request: Request) -> dict[str, Any]:
 
 def _language(request: Request) -> Language:
     return language_of(request.headers.get("accept-language", ""))
+
+
+def _minutes(request: Request) -> float:
+    """What jobs have."""
+    provider: ProviderSettings = request.app.state.provider
+    return provider.suno_job_seconds / 60
 
 
 def _tenant(request: Request) -> str:
@@ -195,7 +202,9 @@ def job(
 ) -> JSONResponse:
     """Always 200 for a job that exists; poll it every 3 s until stage 50, 90 or 99."""
     found = _find(services, tenant, job_id)
-    body = showing.job_body(found, services.clock_ms(), language, _request_id(request))
+    body = showing.job_body(
+        found, services.clock_ms(), language, _request_id(request), _minutes(request)
+    )
     return _shown(body)
 
 
@@ -253,9 +262,10 @@ def jobs_of_channel(
             if cursor is None or len(found) >= limit:
                 break
     except BadCursor:
-        raise Refusal(422, "VALIDATION_FAILED", "cursor is none that this list gave out") from None
+        raise _unknown_cursor() from None
     now_ms, request_id = services.clock_ms(), _request_id(request)
-    shown = [showing.job_body(each, now_ms, language, request_id) for each in found]
+    minutes = _minutes(request)
+    shown = [showing.job_body(each, now_ms, language, request_id, minutes) for each in found]
     for each in shown:
         del each["success"], each["ok"], each["requestId"]
     return _shown(
@@ -270,17 +280,35 @@ def jobs_of_channel(
     )
 
 
+def _unknown_cursor() -> Refusal:
+    return Refusal(422, "VALIDATION_FAILED", "cursor is none that this list gave out")
+
+
 # Channels.
 
 
 @router.get("/channels", summary="List channels")
-def channels(request: Request, services: ServicesDep, tenant: TenantDep) -> JSONResponse:
-    """Every channel, by id."""
-    listed = [
-        {"channelId": channel_id, **Channel.read(body).wire()}
-        for channel_id, body in services.reservations.channels(tenant)
-    ]
-    about = {"channels": listed, "requestId": _request_id(request)}
+def channels(
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> JSONResponse:
+    """By id."""
+    try:
+        after = cursors.unpack(cursor)[1] if cursor is not None else ""
+    except BadCursor:
+        raise _unknown_cursor() from None
+    left = [each for each in services.reservations.channels(tenant) if each[0] > after]
+    about = {
+        "channels": [
+            {"channelId": channel_id, **Channel.read(body).wire()}
+            for channel_id, body in left[:limit]
+        ],
+        "cursor": cursors.pack(0, left[limit - 1][0]) if len(left) > limit else None,
+        "requestId": _request_id(request),
+    }
     return _shown({"success": True, "ok": True, **about})
 
 

@@ -37,8 +37,10 @@ def stage_of(job: Job) -> int:
     return 90
 
 
-def job_body(job: Job, now_ms: int, language: Language, request_id: str) -> dict[str, Any]:
-    """``GET /jobs/{jobId}``, member for member."""
+def job_body(
+    job: Job, now_ms: int, language: Language, request_id: str, minutes: float = 10
+) -> dict[str, Any]:
+    """``GET /jobs/{jobId}``, member for member; ``minutes`` is the time that jobs have."""
     clip = job.clip or ClipState()
     stage = stage_of(job)
     return {
@@ -50,7 +52,7 @@ def job_body(job: Job, now_ms: int, language: Language, request_id: str) -> dict
         "progressText": stage_text(stage, clip.code, language),
         "sunoTaskId": clip.task_id or None,
         "audioUrl": clip.songs[0].audio_url if stage == 50 and clip.songs else None,
-        "error": _error(job, stage, language),
+        "error": _error(job, stage, language, minutes),
         "createdAt": instant(job.created_ms),
         "updatedAt": instant(job.updated_ms),
         "heartbeat": _heartbeat(job, now_ms),
@@ -127,12 +129,12 @@ def _ended(job: Job) -> bool:
     return stage_of(job) in (50, 90, 99)
 
 
-def _error(job: Job, stage: int, language: Language) -> str | None:
+def _error(job: Job, stage: int, language: Language, minutes: float) -> str | None:
     if stage not in (90, 99):
         return None
     clip = job.clip or ClipState()
     if clip.stage == stage:
-        return error_text(clip.code or "timeout", clip.detail, language)
+        return error_text(clip.code or "timeout", clip.detail, language, minutes)
     failure = job.error
     if failure is None:
         return error_text("other", "", language)

@@ -27,12 +27,14 @@ def stage_text(stage: int, code: str, language: Language) -> str:
     return (special or texts["stages"][stage])[language]
 
 
-def error_text(code: str, detail: str, language: Language) -> str:
-    """Why a job failed."""
+def error_text(code: str, detail: str, language: Language, minutes: float = 10) -> str:
+    """Why a job failed; ``minutes`` is the time that it had."""
     errors = _texts()["errors"]
     known = errors.get(code)
     text = (known or errors["other"])[language]
-    return text.format(detail=detail or (code if known is None else "")).strip()
+    return text.format(
+        detail=detail or (code if known is None else ""), minutes=f"{minutes:g}"
+    ).strip()
 
 
 def stale_text(reason: str, language: Language) -> str:

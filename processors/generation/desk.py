@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from processors.generation import timing
 from processors.generation.fetching import Fetcher
 from processors.generation.marks import Marks
 from processors.generation.provider import Provider
@@ -28,6 +29,12 @@ class Desk:
     now_ms: Callable[[], int]
     rng: random.Random
     default_model: str
+    time_ms: int = 600_000
+    """What a job has from its request: ten minutes, the first service's promise."""
+
+    def is_over(self, requested_ms: int) -> bool:
+        """Whether the time of a job is over."""
+        return timing.over(requested_ms, self.now_ms(), self.time_ms)
 
     def marks(self, work: Work) -> Marks:
         """The marks of a job."""

@@ -38,4 +38,5 @@ def desk_of(task: Task) -> Desk:
         now_ms=task.now_ms,
         rng=random.Random(secrets.randbits(64)),  # noqa: S311  (spreads waiting, guards nothing)
         default_model=settings.profile.model,
+        time_ms=round(settings.suno_job_seconds * 1000),
     )

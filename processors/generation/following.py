@@ -50,12 +50,13 @@ def hinted(hint: GenerationHinted, desk: Desk) -> Moves:
         if not hint.task_id or not _was_sent(marks):
             return ()  # nothing was asked for yet, so nothing can have been made
         reading = desk.provider.record(hint.task_id)
-        if isinstance(reading, Unread) and not timing.over(wanted.requested_ms, desk.now_ms()):
+        if isinstance(reading, Unread) and not desk.is_over(wanted.requested_ms):
             return (Later(hint, timing.FAR_S, desk.rng.random()),)  # it may be all that is known
         if not _is_ours(reading, hint) or not marks.claim_task(desk.account, hint.task_id):
             return ()
         # The answer to the request was lost, or is on its way: this names the task.
-        task_id = str(marks.settle("task", {"taskId": hint.task_id})["taskId"])
+        noted = marks.settle("task", {"taskId": hint.task_id, "account": desk.account})
+        task_id = str(noted["taskId"])
         if task_id != hint.task_id:
             return ()
     else:
@@ -136,7 +137,7 @@ def _next(due: GenerationDue, desk: Desk, reading: Reading) -> Moves:
     now, channel = desk.now_ms(), due.generation.channel_id
     answered = not isinstance(reading, Unread)
     code, detail = (reading.code, reading.detail) if isinstance(reading, Unread) else ("", "")
-    if timing.over(due.generation.requested_ms, now):
+    if desk.is_over(due.generation.requested_ms):
         return _late(due, desk, code, detail)
     wait = Later(
         replace(due, number=due.number + 1),
@@ -190,7 +191,7 @@ def _late(due: GenerationDue, desk: Desk, code: str, detail: str) -> Moves:
 def _without_task(due: GenerationDue, desk: Desk) -> Moves:
     """Nobody knows whether the request arrived: wait for the callback that would tell."""
     now = desk.now_ms()
-    if timing.over(due.generation.requested_ms, now):
+    if desk.is_over(due.generation.requested_ms):
         return _late(due, desk, "undecided", due.cause)
     wait = Later(replace(due, number=due.number + 1), timing.FAR_S, desk.rng.random())
     shown = updated(
@@ -235,7 +236,7 @@ def _kept(
         generation=wanted,
         task_id=due.task_id,
         songs=kept.songs,
-        late=timing.over(wanted.requested_ms, now),
+        late=desk.is_over(wanted.requested_ms),
         seconds=max(now - wanted.requested_ms, 0) / 1000,
     )
     return _said(marks.settle(_DONE, {"by": me, "event": event.to_wire()}), me)

@@ -34,7 +34,7 @@ def intend(event: GenerationRequested, now_ms: int) -> Moves:
 def send(due: GenerationDue, desk: Desk) -> Moves:
     """Send request ``due.number``, or find out what became of it."""
     work, wanted, marks = due.work, due.generation, desk.marks(due.work)
-    if timing.over(wanted.requested_ms, desk.now_ms()) and marks.read(_send(due.number)) is None:
+    if desk.is_over(wanted.requested_ms) and marks.read(_send(due.number)) is None:
         return (updated(work, wanted.channel_id, 99, code="not_sent"),)
     answer = _answered(due, desk, marks)
     if answer is None:
@@ -94,7 +94,7 @@ def _moves(due: GenerationDue, desk: Desk, marks: Marks, outcome: Outcome, sent_
     match outcome:
         case Accepted(task_id):
             marks.claim_task(desk.account, task_id)
-            marks.settle("task", {"taskId": task_id})
+            marks.settle("task", {"taskId": task_id, "account": desk.account})
             look = GenerationDue(
                 work=work,
                 generation=wanted,

@@ -1,7 +1,7 @@
-"""Songs from a provider that fails, by workers that die: each job ends, none is paid twice."""
+"""Songs from a provider that fails, by workers that die: each job ends, none is paid twice.
 
-# TODO(issue 8): the same with processes (`melisma up`, `melisma fake-provider --faults 0.2`), and
-# p99 of runOnce at 50 requests/s in tests/bench.
+In made-up time, so that much can happen; `test_clip_processes` does the same with processes.
+"""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def untouched() -> Iterator[None]:
         f"GET https://s3.example/a.wav?X-Amz-Credential=k&X-Amz-Signature={SECRET} 403",
         f"GET /files/uploads/u1?expires=17&signature={SECRET} HTTP/1.1",
         f"whsec_{SECRET}",
+        f"POST /api/webhooks/suno/music/{SECRET} 200",
         f"Authorization: Bearer {SECRET}{SECRET}",
         f"api_key={SECRET}",
         f"AWS_SECRET_ACCESS_KEY={SECRET}",

@@ -20,7 +20,6 @@ from tools.provider.faults import Chance, Plan, ReadFault, SendFault
 Json = dict[str, Any]
 
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-_LATE_S = 660.0  # behind the ten minutes that a job has
 _HANG_S = 3600.0
 
 
@@ -74,6 +73,8 @@ class FakeProvider:
     """Faults of the next requests, before chance is asked."""
     read_faults: deque[ReadFault] = field(default_factory=deque)
     plans: deque[Plan] = field(default_factory=deque)
+    late: float = 660.0
+    """Time that a late song takes: more than the ten minutes that a job has."""
     lyrics: str = ""
     """Words of every song instead of its prompt: of a recording that is always the same."""
     audio_url: str = ""
@@ -169,7 +170,7 @@ class FakeProvider:
 
     def _state(self, task: GeneratedTask) -> Json:
         elapsed, plan = self.now_s() - task.made_s, task.plan
-        done = plan.seconds if plan.ending != "late" else _LATE_S
+        done = plan.seconds if plan.ending != "late" else self.late
         status, response, message = "PENDING", None, None
         if elapsed >= done * 0.3:
             status = "TEXT_SUCCESS"
@@ -246,7 +247,7 @@ class FakeProvider:
             )
         if plan.callback == "skipped" or plan.ending in ("never", "callback_exception_with_audio"):
             return
-        done = begun + (plan.seconds if plan.ending != "late" else _LATE_S)
+        done = begun + (plan.seconds if plan.ending != "late" else self.late)
         failed = plan.ending in ("create_task_failed", "generate_audio_failed", "sensitive")
         kinds = ["error"] if failed else ["text", "first", "complete"]
         times = [done] if failed else [begun + plan.seconds * 0.3, begun + plan.seconds * 0.7, done]

@@ -39,7 +39,9 @@ def run_fake_provider(
     seed: int,
     seconds: float,
     credits_: float,
+    late: float,
     profile: str,
+    key: str,
 ) -> None:
     """Until Ctrl-C or SIGTERM. Says its address on stdout, once it listens."""
     import uvicorn
@@ -65,6 +67,8 @@ def run_fake_provider(
         base_url=address,
         credits=credits_,
         seconds=seconds,
+        late=late,
+        key=key,
         chance=Chance(faults, seed),
         lyrics=words,
     )
@@ -123,6 +127,7 @@ def app_of(provider: FakeProvider, sound: bytes) -> Starlette:
         with lock:
             said = {
                 "tasks": len(provider.tasks),
+                "paid": sum(provider.paid.values()),
                 "mostPaidForOneAddress": max(provider.paid.values(), default=0),
                 "generateCalls": len(provider.generate_calls_s),
                 "mostCallsInAWindow": provider.most_calls,

@@ -36,6 +36,14 @@ class ProviderSettings(BaseSettings):
         default=15.0, gt=0, le=60, description="Longest wait for one answer of it, in seconds."
     )
 
+    suno_job_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Time that a song has from its request on, in seconds; then its job ends as "
+        "timed out. A song that comes later is kept all the same.",
+    )
+
     @field_validator("suno_base_url")
     @classmethod
     def _no_slash(cls, value: str) -> str:

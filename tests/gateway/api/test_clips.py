@@ -479,3 +479,16 @@ def test_every_trap_has_words_in_both_languages(house: House) -> None:
     english = seen(house, job_id, **{"accept-language": "en"})["progressText"]
     assert english == stage_text(20, "undecided", "en")
     assert "not sent again" in english
+
+
+def test_channels_are_listed_in_pages(house: House) -> None:
+    path = "/api/music-clips/channels"
+    for name in ("c", "a", "b"):
+        assert bare(house).put(f"{path}/{name}", json={"prompt": "sea"}).status_code == 200
+    first = bare(house).get(path, params={"limit": 2}).json()
+    last = bare(house).get(path, params={"limit": 2, "cursor": first["cursor"]}).json()
+    listed = [each["channelId"] for each in first["channels"] + last["channels"]]
+    assert listed == sorted(["a", "b", "c", CHANNEL])
+    assert first["cursor"] is not None
+    assert last["cursor"] is None
+    assert bare(house).get(path, params={"cursor": "x"}).status_code == 422

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -59,6 +59,9 @@ class MemoryStore:
             return self.objects[uri.removeprefix("store:")]
         except KeyError:
             raise ArtifactMissing(uri) from None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
 
     def delete(self, uri: str) -> None:
         self.objects.pop(uri.removeprefix("store:"), None)

@@ -39,7 +39,9 @@ def tables(cassandra: CassandraSettings) -> Iterator[CassandraSession]:
 
 @pytest.fixture
 def rows(cassandra: CassandraSettings, tables: CassandraSession) -> Iterator[CassandraReservations]:
-    tables.truncate(["uploads", "assets", "versions", "idempotency", "clients"])
+    tables.truncate(
+        ["uploads", "assets", "versions", "idempotency", "clients", "charges", "channels"]
+    )
     rows = CassandraReservations(cassandra)
     yield rows
     rows.close()
