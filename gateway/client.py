@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 import httpx
 
 from gateway.client_calls import Backoff, Calls, Json, Refused, Unreachable, members
+from gateway.client_webhooks import Webhooks
 
 UploadProgress = Callable[[int, int], None]
 """Called with bytes sent so far and bytes in all."""
@@ -63,6 +64,7 @@ class Client:
             clock=clock,
             jitter=jitter,
         )
+        self.webhooks = Webhooks(self._calls, new_key)
         self._sleep = sleep
         self._clock = clock
         self._jitter = jitter
@@ -190,6 +192,10 @@ class Client:
     def track(self, track_id: str) -> Json:
         """A track with its versions and its job."""
         return self._get(f"/v1/tracks/{track_id}")
+
+    def tracks(self, **query: str | int) -> Json:
+        """Tracks, newest first; ``published``, ``since``, ``cursor``, ``limit`` narrow them."""
+        return _json(self._calls.ask("GET", "/v1/tracks", params=query))
 
     def versions(self, track_id: str) -> Json:
         """All versions; ``newest`` is what `edit_lyrics` needs."""

@@ -8,12 +8,16 @@ from gateway.guard.problems import Code, Problem
 from gateway.identifiers import MASTER
 from gateway.projection.clips import CHANNEL
 from gateway.projection.job import Job
+from gateway.projection.store import Page
 from gateway.projection.track import Track
 from gateway.services import Services
 from gateway.steps import step_of
 
 _NO_TRACKS = (f"{MASTER}_", f"{CHANNEL}_", "clp_")
 """What is kept as a track and is none: masters, channels of generated songs, their clips."""
+
+_MOST_PAGES = 20
+"""Pages of others that one listing looks through before it hands out its cursor."""
 
 RETRY_AFTER_S = 2
 """Asked of a client that polls; it should wait longer each time."""
@@ -25,6 +29,35 @@ def find_track(services: Services, caller: Caller, track_id: str) -> Track:
     if track is None or track_id.startswith(_NO_TRACKS):
         raise Problem(Code.TRACK_NOT_FOUND, f"There is no track '{track_id[:64]}'.")
     return track
+
+
+def karaoke_tracks(
+    services: Services,
+    caller: Caller,
+    *,
+    published: bool | None,
+    since_ms: int | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Track]:
+    """The caller's tracks, newest first. A page may be short: others may lie between. Raises
+    `BadCursor`.
+    """
+    found: list[Track] = []
+    for _ in range(_MOST_PAGES):
+        page = services.store.tracks(
+            caller.tenant, since_ms=since_ms, cursor=cursor, limit=limit - len(found)
+        )
+        cursor = page.cursor
+        found += [
+            track
+            for track in page.items
+            if not track.track_id.startswith(_NO_TRACKS)
+            and published in (None, track.current is not None)
+        ]
+        if cursor is None or len(found) >= limit:
+            break
+    return Page(found, cursor)
 
 
 def file_title(track: Track) -> str:

@@ -1,4 +1,4 @@
-"""`melisma webhooks`: a receiver to try webhooks with."""
+"""`melisma webhooks`: a receiver to try webhooks with, and the endpoints that are called."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-app = typer.Typer(help="Try webhooks out.", no_args_is_help=True)
+from tools.webhook_endpoints import app as endpoints_app
+
+app = typer.Typer(help="Try webhooks out; look after their endpoints.", no_args_is_help=True)
+app.add_typer(endpoints_app, name="endpoints")
 
 _MOST_BYTES = 1_000_000  # of a message; ours are a few hundred
-
-
-@app.callback()
-def _group() -> None:
-    """Without this, typer takes the only command for the group itself."""
 
 
 @app.command()

@@ -10,12 +10,13 @@ from pydantic import Field, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from gateway.api import lyrics, versions, video
+from gateway.api import lyrics, track_list, versions, video
 from gateway.api.dependencies import ServicesDep, Wire, accepted_job, once
 from gateway.api.given import LYRICS_FORMAT, LYRICS_TIMES, LyricsFormat, LyricsTimes, given
 from gateway.api.job_views import JobView, job_snapshot, job_view
 from gateway.api.jobs import EVENT_STREAM, JobAccepted, LastEventId
 from gateway.api.media import Link, link
+from gateway.api.track_list import PendingJob
 from gateway.api.versions import VersionView, version_view
 from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
@@ -63,13 +64,6 @@ class ImportRequest(Wire):
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
         return " ".join(value.split()) if value is not None else None
-
-
-class PendingJob(Wire):
-    """A job that will publish a newer version."""
-
-    job_id: str
-    version: int
 
 
 class TrackReady(Wire):
@@ -120,6 +114,7 @@ class TrackView(Wire):
 
 
 router = APIRouter(tags=["tracks"])
+router.include_router(track_list.router)
 router.include_router(lyrics.router)
 router.include_router(versions.router)
 router.include_router(video.router)

@@ -103,6 +103,7 @@ class EndpointPage(Wire):
     """Endpoints, oldest first."""
 
     endpoints: list[EndpointView]
+    cursor: str | None = Field(default=None, description="Continues behind these.")
 
 
 class SecretView(Wire):

@@ -34,7 +34,9 @@ from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
 from gateway.guard.problems import Code, Problem
 from gateway.guard.responses import documented
+from gateway.projection import cursors
 from gateway.projection.reservations import Answer
+from gateway.projection.store import BadCursor
 from gateway.services import Services
 from gateway.webhooks import endpoints as desk
 from gateway.webhooks.endpoints import Wanted
@@ -103,10 +105,28 @@ def create(
     summary="List endpoints",
     responses=documented(),
 )
-def listing(services: ServicesDep, caller: CallerDep) -> EndpointPage:
-    """All of them: a tenant has a hundred at most."""
+def listing(
+    services: ServicesDep,
+    caller: CallerDep,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+) -> EndpointPage:
+    """Oldest first; a tenant has a hundred at most, so one page holds them all."""
+    try:
+        after = cursors.unpack(cursor) if cursor is not None else None
+    except BadCursor:
+        raise _unknown_cursor() from None
     found = desk.endpoints(services, caller)
-    return EndpointPage(endpoints=[endpoint_view(services, each) for each in found])
+    left = [each for each in found if after is None or _place(each) > after]
+    shown = left[:limit]
+    return EndpointPage(
+        endpoints=[endpoint_view(services, each) for each in shown],
+        cursor=cursors.pack(*_place(shown[-1])) if len(left) > limit else None,
+    )
+
+
+def _place(endpoint: Endpoint) -> tuple[int, str]:
+    return endpoint.created_ms, endpoint.id
 
 
 @router.get(
@@ -413,7 +433,11 @@ def _unpack(cursor: str | None) -> tuple[int, str, str] | None:
             return at_ms, str(last), str(rank)
     except (ValueError, binascii.Error, TypeError, UnicodeError):
         pass
-    raise Problem(
+    raise _unknown_cursor()
+
+
+def _unknown_cursor() -> Problem:
+    return Problem(
         Code.VALIDATION_FAILED,
         "cursor is none that this list gave out.",
         errors=[{"parameter": "cursor", "message": "unknown"}],

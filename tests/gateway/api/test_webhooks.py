@@ -297,3 +297,17 @@ def test_owed_bodies_are_the_same_every_time(house: House) -> None:
             '"href":"/v1/tracks/trk_1/ready"}}'
         )
     )
+
+
+def test_endpoints_are_listed_in_pages(house: House) -> None:
+    made = []
+    for _ in range(3):
+        made.append(make(house)["id"])
+        house.clock.forward(1)
+    first = house.http.get("/v1/webhook-endpoints", params={"limit": 2}).json()
+    more = {"limit": 2, "cursor": first["cursor"]}
+    last = house.http.get("/v1/webhook-endpoints", params=more).json()
+    assert [each["id"] for each in first["endpoints"] + last["endpoints"]] == made
+    assert "cursor" not in last
+    unknown = house.http.get("/v1/webhook-endpoints", params={"cursor": "x"})
+    problem(unknown, 422, "validation_failed")

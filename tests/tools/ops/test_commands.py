@@ -285,7 +285,7 @@ def test_a_gateway_that_is_away_is_named(run: Run, monkeypatch: pytest.MonkeyPat
         raise httpx.ConnectError("Connection refused")
 
     monkeypatch.setattr(httpx.Client, "request", away)
-    monkeypatch.setattr("tools.ops.commands.jobs._PATIENCE_S", 0.0)
+    monkeypatch.setattr("tools.ops.asking._PATIENCE_S", 0.0)
     text = refused(run("jobs", "ls", "--url", "http://127.0.0.1:9", data=False))
     assert "http://127.0.0.1:9" in text
     assert "--url" in text

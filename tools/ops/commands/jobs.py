@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from gateway.client import Backoff, Client, Refused, Unreachable
+from gateway.client import Client, Refused
 from gateway.steps import step_of
 from schemas.work import EVERY_STEP
 from tools.ops import display
+from tools.ops.asking import gateway_client
 from tools.ops.times import age, instant_ms, rfc3339
-from tools.ops.workplace import checked, complaining, fail
-from topics.settings import BusSettings
+from tools.ops.workplace import checked, fail
 
 STATES = ("queued", "running", "failed", "canceled", "succeeded")
 _PAGE = 200  # the API's largest
-_PATIENCE_S = 5.0  # a person waits; a gateway that restarts is back by then
 
 
 def ls(
@@ -40,7 +37,7 @@ def ls(
     since_ms = checked(instant_ms, since, time.time_ns() // 1_000_000)
     if since_ms is not None:
         query["since"] = rfc3339(since_ms)
-    with _client(url) as client:
+    with gateway_client(url) as client:
         jobs = list(_pages(client, query, most))
     if output == "json":
         display.print_json(jobs)
@@ -50,7 +47,7 @@ def ls(
 
 def show(job_id: str, *, url: str | None, output: display.Output) -> None:
     """One job with its steps."""
-    with _client(url) as client:
+    with gateway_client(url) as client:
         job = client.job(job_id)
     _print_job(job, output)
 
@@ -74,7 +71,7 @@ def _each(
     """Ask for every job, show what became of each; status 1 when one was refused."""
     done: list[dict[str, Any]] = []
     refusals: list[str] = []
-    with _client(url) as client:
+    with gateway_client(url) as client:
         for job_id in job_ids:
             try:
                 ask(client, job_id)
@@ -89,27 +86,6 @@ def _each(
         typer.echo(f"melisma: {why}", err=True)
     if refusals:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _client(url: str | None) -> Iterator[Client]:
-    with complaining():
-        base = url or BusSettings().public_base_url
-        if not base.startswith(("http://", "https://")):
-            fail(f"'{base}' is no address of a gateway; write http://host:port")
-        client = Client(
-            base,
-            client_id="melisma-cli",
-            api_key=os.environ.get("MELISMA_API_KEY", ""),
-            backoff=Backoff(give_up_after_s=_PATIENCE_S),
-        )
-        try:
-            with client:
-                yield client
-        except Refused as refused:
-            fail(str(refused))
-        except Unreachable as away:
-            fail(f"{away}; start the gateway, or name its address (now {base}) with --url")
 
 
 def _pages(client: Client, query: dict[str, str | int], most: int) -> Iterator[dict[str, Any]]:
