@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio fuzz bench bench-mastering eval lint format up api worker schemas clean
+.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio uppy fuzz bench bench-mastering eval lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,11 +52,15 @@ test-faults: $(VENV)/.dev ## Kill and cut the whole product at many moments (lon
 test-faults-short: $(VENV)/.dev ## A seeded third of the faults of the real servers (MELISMA_FAULT_SEED=7 for another)
 	$(PYTEST) -m "faults and stack"
 
-test-clips: $(VENV)/.dev ## 500 songs from a failing provider by workers that are killed (made-up time)
+test-clips: $(VENV)/.dev ## 500 songs from a failing provider by workers that are killed (15 min)
 	MELISMA_CLIP_JOBS=500 MELISMA_CLIP_SEEDS=1,2,3 $(BIN)/pytest -q -s tests/faults/test_clips.py
+	MELISMA_CLIP_PROCESS_JOBS=500 $(BIN)/pytest -q -s tests/faults/test_clip_processes.py
 
 minio: $(VENV)/.dev ## Build the S3 server that enforces IP binding, for test-faults (needs Go)
 	@$(BIN)/python -m tests.topics.artifacts.minio
+
+uppy: ## Install the unmodified Uppy that the tests upload with (needs Node 20 and npm)
+	@for client in v5 v6; do npm ci --no-audit --no-fund --prefix tests/uppy/$$client || exit 1; done
 
 fuzz: $(VENV)/.dev ## Ask the API 20,000 generated questions: no 5xx, nothing its description lacks
 	$(BIN)/python -m tests.gateway.fuzzing --cases 20000

@@ -12,7 +12,9 @@ from gateway.api import (
     aliases,
     asyncapi,
     clips,
+    companion,
     description,
+    extraction,
     health,
     jobs,
     mastering,
@@ -51,10 +53,12 @@ def create_app(services: Services) -> FastAPI:
     v1.include_router(tracks.router)
     v1.include_router(jobs.router)
     v1.include_router(mastering.router)
+    v1.include_router(extraction.router)
     v1.include_router(webhooks.router)
     v1.include_router(schemas.router)
     app.include_router(v1)
     app.include_router(aliases.router, include_in_schema=False)
+    app.include_router(companion.router)
     app.include_router(health.router)
     app.include_router(problems.router)
     if settings.docs:
@@ -70,6 +74,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
+        larger={"/v1/batch": settings.max_batch_body_bytes},
         patience_s=settings.body_timeout_seconds,
         exempt=(STORE_PATH,),
     )

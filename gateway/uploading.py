@@ -17,7 +17,7 @@ from gateway.guard.problems import Code, Problem
 from gateway.identifiers import derive
 from gateway.projection.reservations import Answer, Asset, Upload
 from gateway.services import Services
-from gateway.settings import MIB
+from gateway.settings import MIB, GatewaySettings
 from gateway.sound_length import stated_seconds
 from schemas.events import Artifact, UploadCompleted
 from topics.artifacts.protocol import ArtifactMissing, Part, SignedUrl, Stored, UploadInvalid
@@ -49,7 +49,7 @@ class Promise:
 
     filename: str
     content_type: str
-    size_bytes: int
+    size_bytes: int  # 0 where the client cannot say: Uppy does not
     sha256: str  # hex, empty without one
     purpose: str
 
@@ -74,19 +74,15 @@ def begin(services: Services, caller: Caller, promise: Promise, *, seed: str) ->
             " mastered.",
             errors=[{"pointer": "#/contentType", "message": "audio/wav, audio/aiff or audio/flac"}],
         )
-    most = settings.mastering_max_bytes if mastering else settings.max_upload_bytes
-    most = min(most, MAX_COVER_BYTES) if cover else most
+    most = _most_bytes(settings, promise.purpose)
     if promise.size_bytes > most:
-        raise Problem(
-            Code.UPLOAD_TOO_LARGE,
-            f"'{promise.filename}' has {promise.size_bytes} bytes; up to {most} are taken.",
-            extra={"maxBytes": most},
-        )
+        raise _too_large(promise.filename, promise.size_bytes, most)
     upload_id = derive(seed, "upload")
     known = services.reservations.upload(caller.tenant, upload_id)
     if known is not None:
         return known
-    _charge(services, caller, upload_id, promise.size_bytes)
+    if promise.size_bytes:
+        _charge(services, caller, upload_id, promise.size_bytes)
     now = services.clock_ms()
     key = f"uploads/{caller.tenant}/{upload_id}"
     upload = Upload(
@@ -115,7 +111,7 @@ def part_size(size_bytes: int, preferred: int) -> int:
 
 
 def part_count(upload: Upload) -> int:
-    """How many parts the promised size makes."""
+    """How many parts the promised size makes; 0 where none was promised."""
     return math.ceil(upload.size_bytes / upload.part_size_bytes)
 
 
@@ -140,11 +136,14 @@ def received(services: Services, upload: Upload) -> Sequence[Part]:
 def sign_parts(
     services: Services, caller: Caller, upload: Upload, numbers: Iterable[int]
 ) -> Iterator[tuple[int, SignedUrl]]:
-    """PUT URLs, each for its part's exact size at most. Raises 409 and 422."""
+    """PUT URLs, each for its part's exact size at most; where no size was promised, for what a
+    whole song may have. Raises 409 and 422.
+    """
     if upload.state != "open":
         raise _ended(upload)
     wanted = sorted(set(numbers))
-    count = part_count(upload)
+    count = part_count(upload) or MAX_PARTS
+    most = _most_bytes(services.settings, upload.purpose)
     if wanted and wanted[-1] > count:
         raise Problem(
             Code.VALIDATION_FAILED,
@@ -161,7 +160,10 @@ def sign_parts(
                 number,
                 ttl_s=services.settings.upload_url_ttl_seconds,
                 ip=caller.address or None,
-                max_bytes=min(upload.part_size_bytes, upload.size_bytes - before),
+                max_bytes=min(upload.part_size_bytes, upload.size_bytes - before)
+                if upload.size_bytes
+                else most,
+                exact=bool(upload.size_bytes),
             ),
         )
 
@@ -191,7 +193,9 @@ def complete(
             extra={"received": [part.number for part in received(services, upload)]},
         ) from None
     size = services.artifacts.stat(stored.uri).bytes  # what is there, not what was said
-    if size != upload.size_bytes:
+    if not upload.size_bytes:
+        _take_in(services, caller, upload, size)
+    elif size != upload.size_bytes:
         raise _refuse(
             services,
             upload,
@@ -234,6 +238,31 @@ def complete(
     return upload.asset_id
 
 
+def _take_in(services: Services, caller: Caller, upload: Upload, size: int) -> None:
+    """Hold what nobody had promised to the limits, now that it is there. Raises 409 and 413."""
+    most = _most_bytes(services.settings, upload.purpose)
+    if size > most:
+        raise _refuse(services, upload, _too_large(upload.filename, size, most))
+    try:
+        _charge(services, caller, upload.upload_id, size)
+    except Problem as problem:
+        raise _refuse(services, upload, problem) from None
+
+
+def _most_bytes(settings: GatewaySettings, purpose: str) -> int:
+    """Largest file of a purpose."""
+    most = settings.mastering_max_bytes if purpose == "mastering" else settings.max_upload_bytes
+    return min(most, MAX_COVER_BYTES) if purpose == COVER else most
+
+
+def _too_large(filename: str, size: int, most: int) -> Problem:
+    return Problem(
+        Code.UPLOAD_TOO_LARGE,
+        f"'{filename}' has {size} bytes; up to {most} are taken.",
+        extra={"maxBytes": most},
+    )
+
+
 def _not_mastered(
     services: Services, upload: Upload, format_: str, head: bytes, size: int
 ) -> Problem | None:
@@ -273,7 +302,7 @@ def sweep(services: Services) -> int:
 
 def _check_numbers(upload: Upload, parts: Sequence[tuple[int, str]]) -> None:
     given = [number for number, _ in parts]
-    expected = range(1, part_count(upload) + 1)
+    expected = range(1, (part_count(upload) or max(given, default=1)) + 1)
     if sorted(given) != list(expected):
         missing = sorted(set(expected) - set(given))
         raise Problem(

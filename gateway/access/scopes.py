@@ -70,4 +70,6 @@ def scope_of(method: str, path: str) -> str | None:
             return f"{resource}:{right}"
     first = path.removeprefix("/v1").lstrip("/").partition("/")[0]
     resource = RESOURCES.get(first, "")
+    if first == "s3":  # its GETs sign
+        right = "write"
     return f"{resource}:{right}" if resource else None

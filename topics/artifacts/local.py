@@ -268,7 +268,15 @@ class LocalStore:
     # -- signed URLs ---------------------------------------------------------------------------
 
     def sign_part(
-        self, key: str, upload: str, number: int, *, ttl_s: int, ip: str | None, max_bytes: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        *,
+        ttl_s: int,
+        ip: str | None,
+        max_bytes: int,
+        exact: bool = True,
     ) -> SignedUrl:
         """See `ArtifactStore.sign_part`. ``ip`` None binds to no address."""
         names.check_key(key)

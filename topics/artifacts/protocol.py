@@ -111,9 +111,19 @@ class ArtifactStore(Protocol):
         """Open a multipart upload and return the store's own id of it."""
 
     def sign_part(
-        self, key: str, upload: str, number: int, *, ttl_s: int, ip: str | None, max_bytes: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        *,
+        ttl_s: int,
+        ip: str | None,
+        max_bytes: int,
+        exact: bool = True,
     ) -> SignedUrl:
-        """A PUT URL for one part, of at most ``max_bytes`` where the store can enforce it."""
+        """A PUT URL for one part, of at most ``max_bytes`` where the store can enforce it. Not
+        ``exact``: of any size up to that.
+        """
 
     def parts(self, key: str, upload: str) -> Sequence[Part]:
         """The parts received so far, in order. Raises `ArtifactMissing` for an unknown upload."""

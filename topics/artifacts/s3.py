@@ -191,14 +191,25 @@ class S3Store:
     # -- signed URLs ---------------------------------------------------------------------------
 
     def sign_part(
-        self, key: str, upload: str, number: int, *, ttl_s: int, ip: str | None, max_bytes: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        *,
+        ttl_s: int,
+        ip: str | None,
+        max_bytes: int,
+        exact: bool = True,
     ) -> SignedUrl:
         """See `ArtifactStore.sign_part`. S3 holds a part to exactly ``max_bytes``: the length is
-        signed, and a body of another gets 403."""
+        signed, and a body of another gets 403. It knows no upper limit: not ``exact``, none holds.
+        """
         check_number(number)
         upload_id = self._uploads.id_of(key, upload)
         parameters = {"partNumber": str(number), "uploadId": upload_id}
-        return self._signer.sign("PUT", key, parameters, ttl_s=ttl_s, ip=ip, length=max_bytes)
+        return self._signer.sign(
+            "PUT", key, parameters, ttl_s=ttl_s, ip=ip, length=max_bytes if exact else None
+        )
 
     def sign_get(
         self, uri: str, *, ttl_s: int, ip: str | None, filename: str | None = None
