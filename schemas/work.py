@@ -61,10 +61,13 @@ comes `processors.admission`, which is no stage: it decides whose turn it is."""
 EXTRACTION_STEPS = {"extract": "extraction"}
 """What the API calls it."""
 
+ADMISSION = "admission"
+"""What admits extractions, where processes are named by what they do."""
+
 MANIFEST = "manifest"
 """The document of what was extracted, as an artifact of the item."""
 
-EVERY_STAGE = (*STAGES, *MASTERING_STAGES, *VIDEO_STAGES, *CLIP_STAGES)
+EVERY_STAGE = (*STAGES, *MASTERING_STAGES, *VIDEO_STAGES, *CLIP_STAGES, *EXTRACTION_STAGES)
 """All stages of the product."""
 
 EVERY_STEP = {**STEPS, **MASTERING_STEPS, **VIDEO_STEPS, **CLIP_STEPS, **EXTRACTION_STEPS}

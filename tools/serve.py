@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -21,7 +21,7 @@ from gateway.projection.store import StoreError
 from gateway.settings import GatewaySettings
 from processors.delivery.settings import DeliverySettings
 from processors.settings import StageSettings
-from schemas.work import EVERY_STAGE
+from schemas.work import ADMISSION, EVERY_STAGE
 from tools import product
 from topics import logs
 from topics.artifacts import ArtifactError
@@ -88,17 +88,28 @@ def _servers(data: Path | None) -> Iterator[None]:
 
 def run_worker(names: Sequence[str], *, data: Path | None) -> None:
     """`melisma worker`: some stages until Ctrl-C or SIGTERM."""
-    unknown = [name for name in names if name not in EVERY_STAGE]
+    every = (*EVERY_STAGE, ADMISSION)
+    unknown = [name for name in names if name not in every]
     if unknown:
-        fail(f"there is no stage '{unknown[0]}'; the stages are {', '.join(EVERY_STAGE)}")
+        fail(f"there is no stage '{unknown[0]}'; the stages are {', '.join(every)}")
+    wanted = names or every
     with _stoppable() as stop:
         _, settings = settings_for(data)
         _configure(settings.bus)
-        with (
-            product.bus(settings.bus) as log,
-            product.stages(names or EVERY_STAGE, settings, log) as host,
-        ):
+        with ExitStack() as parts:
+            log = parts.enter_context(product.bus(settings.bus))
+            admits = (
+                parts.enter_context(product.admission(settings, log))
+                if ADMISSION in wanted
+                else None
+            )
+            hosted = [name for name in wanted if name != ADMISSION]
+            host = parts.enter_context(product.stages(hosted, settings, log)) if hosted else None
             while not stop.wait(_LOOK_S):
+                if admits is not None and not admits.alive:
+                    fail("admission stands still; the log says why")
+                if host is None:
+                    continue
                 health = host.health(lag=False)
                 if all(one.state == "stopped" for one in health.values()):
                     # Nothing here works any more: who watches the process should hear of it.

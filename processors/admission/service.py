@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Self
 
 from processors.admission.room import Limits
-from processors.admission.term import NAME, Term
+from processors.admission.term import Term
 from processors.runtime.clock import Clock
 from processors.settings import StageSettings
 from schemas.events import ExtractionRequested
+from schemas.work import ADMISSION as NAME
 from topics import logs
 from topics.catalog import dead_letter_topic
 from topics.codec import Codec

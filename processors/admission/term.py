@@ -28,13 +28,11 @@ from schemas.events import (
     JobCanceled,
     JobFailed,
 )
+from schemas.work import ADMISSION as NAME
 from topics import logs
 from topics.admission import WaitingRoom
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Log, Outgoing, Record, TopicPartition
-
-NAME = "admission"
-"""Of the group, of the producer, of what this writes."""
 
 _AT_ONCE = 500  # records of one transaction: some 500 kB
 _TIDY_S = 1.0  # between two commits of what is done, and between two reports

@@ -41,7 +41,7 @@ def opened(work: Work, wanted: Extraction, task: Task) -> Opened:
             path = task.folder / "input"
             return Opened(path, _downloaded(found, path, wanted.input_uri), name)
         case _:
-            raise Reject("artifact_missing", "The upload is not known any more; upload it again.")
+            raise Reject("input_missing", f"There is no asset '{wanted.input_uri[:200]}'.")
 
 
 def _digest(path: Path, shown: str) -> str:

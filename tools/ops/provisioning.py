@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.work import EVERY_STAGE
+from schemas.work import ADMISSION, EVERY_STAGE
 from topics.catalog import CATALOG, FOREVER, dead_letter_topic, partitions, retention_ms
 from topics.codec import Codec
 from topics.log import Log
@@ -42,7 +42,8 @@ class Finding:
 
 def wanted(codec: Codec) -> dict[str, int]:
     """Every topic of the product, by its name on the log, and its partitions."""
-    names = partitions(EVERY_STAGE) | {dead_letter_topic("projector"): 1}
+    others = {dead_letter_topic(name): 1 for name in ("projector", ADMISSION)}
+    names = partitions(EVERY_STAGE) | others
     return {codec.on_log(name): count for name, count in names.items()}
 
 

@@ -134,7 +134,7 @@ def test_an_upload(environment: StageEnvironment, media: Path) -> None:
         ("s3://bucket/key", "input_forbidden"),
         ("ftp://host/file", "input_scheme_unknown"),
         ("text.wav", "not_audio"),
-        ("asset:ast_1", "artifact_missing"),
+        ("asset:ast_1", "input_missing"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(
