@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -117,8 +118,44 @@ def total_mib(limit: int | None) -> int:
     return min(limit, there) if limit else int(_SHARE * there)
 
 
-# TODO(issue 5): an error of CUDA other than of memory leaves a child that can use the GPU no more,
-# and it stays warm; such a child has to end.
+class GpuFailed(Exception):
+    """CUDA failed, and not for want of memory: this process can use the GPU no more."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that the GPU's memory does not suffice: then the GPU is still usable.
+
+    torch names only its own allocator's: cuBLAS, cuDNN and the driver ask for memory, too.
+    """
+    said = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or (  # torch's; not imported for a name
+        _is_of_cuda(error) and any(words in said for words in _NO_MEMORY)
+    )
+
+
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED")
+_OF_CUDA = re.compile(r"(CUDA|cuDNN|cuFFT|cuBLAS)( \w+)? error")  # as torch words them
+
+
+def _is_of_cuda(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and _OF_CUDA.match(str(error)) is not None
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Raise `GpuFailed` for what CUDA raises in the ``with`` block, but for want of memory.
+
+    Such an error stays with its process ("sticky", CUDA Runtime API, error handling): whatever is
+    asked of the GPU afterwards fails, too, so that the process has to be replaced.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if _is_of_cuda(error) and not ran_out(error):
+            raise GpuFailed(str(error).partition("\n")[0]) from error
+        raise
+
+
 def capped(mib: int) -> None:
     """Let torch allocate no more than that on the GPU, in this process."""
     import torch

@@ -19,7 +19,7 @@ from processors.audio.activity import detect
 from processors.audio.phrases import phrases
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
-from processors.gpu import Device, released
+from processors.gpu import Device, ran_out, released
 from processors.speech_models import fingerprint, title
 from processors.vocabulary import Vocabulary
 from processors.weights import digest, weight_mib
@@ -102,15 +102,13 @@ class SpeechModel:
         Recognition of songs gains from being cut along vocal energy (Jam-ALT), memory follows the
         longest phrase, and nothing is invented over a break.
         """
-        import torch
-
         while True:
             try:
                 with released(self.device, [self._net]):
                     self._net.to(self.device)
                     return self._heard(vocals, progress)
-            except torch.OutOfMemoryError:
-                if self.device == "cpu":
+            except RuntimeError as error:
+                if self.device == "cpu" or not ran_out(error):
                     raise
             # Outside the except: its traceback would hold on to the memory that is wanted back.
             self._give_way()

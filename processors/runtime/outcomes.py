@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from processors.gpu import GpuFailed
 from processors.runtime.later import Later
 from schemas.events import Event
 from topics.artifacts.protocol import ArtifactError, StoreFull
@@ -71,7 +72,7 @@ class Postponed:
 class Crashed:
     """Anything else: an exception, a signal, memory that ran out."""
 
-    code: str  # crashed, out_of_memory
+    code: str  # crashed, out_of_memory, gpu_failed
     message: str  # for the client: no traceback, no path
     kind: str  # exception class or signal name, for operators
     detail: str = ""  # for operators, redacted
@@ -109,6 +110,8 @@ def of_exception(error: BaseException) -> Failure:
             return _away("disk_full", "the worker has no room for its scratch files")
         case MemoryError():
             return out_of_memory(type(error).__name__)
+        case GpuFailed():
+            return gpu_failed(type(error).__name__, redacted(str(error))[:_DETAIL])
         case _:
             detail = redacted(f"{type(error).__name__}: {error}")[:_DETAIL]
             return crashed(type(error).__name__, detail)
@@ -134,6 +137,17 @@ def out_of_memory(kind: str, detail: str = "") -> Crashed:
     return Crashed(
         "out_of_memory",
         "the step needed more memory than there is; try again later or with a shorter file",
+        kind,
+        detail,
+    )
+
+
+def gpu_failed(kind: str, detail: str) -> Crashed:
+    """The GPU failed under the child; nothing is wrong with what was asked."""
+    return Crashed(
+        "gpu_failed",
+        "the GPU failed in the middle of the step; nothing is wrong with the file, and the step "
+        "begins anew: try again later if it does not help",
         kind,
         detail,
     )

@@ -27,7 +27,7 @@ import soxr
 
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
-from processors.gpu import MIB, Device, released
+from processors.gpu import MIB, Device, ran_out, released
 from processors.separation.separator import Progress, Stems
 from processors.weights import digest, weight_mib
 
@@ -149,13 +149,13 @@ class DemucsSeparator:
 
         Nothing is found when memory does not suffice: that is for the song as a whole to settle.
         """
-        import torch
-
         heard = _as_wanted(mix, self._rate, self._channels)
         try:
             with released(self.device, [part.module for part in self._parts]):
                 voice = self._window(heard, 0, heard.shape[1])
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if self.device == "cpu" or not ran_out(error):
+                raise
             return
         self._ahead[start] = _told(heard), voice
 
@@ -165,14 +165,12 @@ class DemucsSeparator:
 
     def _voice_of(self, heard: Samples, progress: Progress) -> Samples:
         """The voice in ``(channels, frames)`` at the model's rate, whatever memory allows."""
-        import torch
-
         while True:
             try:
                 with released(self.device, [part.module for part in self._parts]):
                     return self._at_once(heard, progress)
-            except torch.OutOfMemoryError:
-                if self.device == "cpu":
+            except RuntimeError as error:
+                if self.device == "cpu" or not ran_out(error):
                     raise
             # Outside the except: its traceback would hold on to the memory that is wanted back.
             self._give_way()

@@ -241,3 +241,38 @@ def test_what_computes_on_the_cpu_asks_nobody(tmp_path: Path) -> None:
 def test_the_gpu_is_for_stages_that_are_declared_with_it(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match='declared with uses="gpu"'):
         StageEnvironment(tmp_path).run(_stage("cpu", 50), EVENT)
+
+
+STICKY = (
+    "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later",
+    "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle)`",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "cuFFT error: CUFFT_EXEC_FAILED",
+    "CUDA driver error: unspecified launch failure",
+)
+WITHOUT_MEMORY = (
+    "CUDA error: out of memory",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
+@pytest.mark.parametrize("said", STICKY)
+def test_an_error_that_stays_with_its_process_is_told_from_others(said: str) -> None:
+    with pytest.raises(gpu.GpuFailed) as failed, gpu.watched():
+        raise RuntimeError(said)
+    assert str(failed.value) == said.splitlines()[0]
+    assert not gpu.ran_out(RuntimeError(said))
+
+
+@pytest.mark.parametrize("said", WITHOUT_MEMORY)
+def test_memory_that_libraries_of_cuda_lack_is_memory(said: str) -> None:
+    assert gpu.ran_out(RuntimeError(said))
+    with pytest.raises(RuntimeError, match="error"), gpu.watched():
+        raise RuntimeError(said)
+
+
+def test_errors_of_others_are_left_alone() -> None:
+    with pytest.raises(RuntimeError, match="sizes of tensors"), gpu.watched():
+        raise RuntimeError("The sizes of tensors must match")
+    assert not gpu.ran_out(RuntimeError("DefaultCPUAllocator: not enough memory"))

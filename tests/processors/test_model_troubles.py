@@ -174,6 +174,26 @@ def test_alignment_goes_on_without_the_gpu_whose_memory_went_out(
     assert event.work.backends["alignment"].device == "cpu"
 
 
+def test_a_gpu_that_fails_is_not_taken_for_one_without_memory(
+    tmp_path: Path, pretended_gpu: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def fail(*_: object) -> Any:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    repo = models.demucs_repo(tmp_path / "repo", "sick")
+    monkeypatch.setattr(DemucsSeparator, "_window", fail)
+    monkeypatch.setattr(DemucsSeparator, "window_ahead", lambda *_: None)
+    env = StageEnvironment(
+        tmp_path, separation_backend="full", demucs_model="sick", demucs_repo=repo
+    )
+    work = Work(job_id="job_1", track_id="trk_1", artifacts=(env.put("source", SONG.path),))
+    with pytest.raises(gpu.GpuFailed, match="illegal memory access"):
+        env.run(separation, ImportRequested(work=work))
+    assert pretended_gpu
+
+
 def _children() -> list[int]:
     return [
         process.pid

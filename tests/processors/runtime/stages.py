@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from processors import gpu
 from processors.runtime import (
     Made,
     MadeFile,
@@ -129,6 +130,15 @@ def _raise(event: Asked, task: Task) -> None:
     raise RuntimeError("broken: https://store.example/a.wav?X-Amz-Signature=5ec2e7")
 
 
+def _gpu_fails(event: Asked, task: Task) -> None:
+    """As CUDA does, in the first try."""
+    if task.try_number == 1:
+        with gpu.watched():
+            raise RuntimeError(
+                "CUDA error: an illegal memory access was encountered\nCompile with…"
+            )
+
+
 def _leave(event: Asked, task: Task) -> None:
     sys.exit(3)
 
@@ -195,6 +205,7 @@ _DO = {
     "killed": _killed,
     "raise": _raise,
     "leave": _leave,
+    "gpu_fails": _gpu_fails,
     "reject": _reject,
     "later": _later,
     "never": _never,

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from schemas.events import JobFailed, Separated
+from schemas.events import JobFailed, Separated, StepFailed
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import Rig, is_running, until
 
@@ -93,6 +93,21 @@ def test_a_warm_child_serves_the_next_job(rig: Rig, tmp_path: Path) -> None:
     with rig.host():
         rig.wait_for("separated", 2)
     assert noted(tmp_path / "a") == noted(tmp_path / "b")
+
+
+def test_a_failed_gpu_costs_its_child_and_no_job(rig: Rig, tmp_path: Path) -> None:
+    rig.request("a", "gpu_fails", note=str(tmp_path / "a"))
+    with rig.host() as host:
+        (failed,) = rig.wait_for("step-failed")
+        pid = noted(tmp_path / "a")
+        until(lambda: not any(map(is_running, pid)), "the child that cannot go on is gone")
+        rig.ahead_ms = 6_000
+        host.wake()
+        rig.wait_for("separated")
+    assert isinstance(failed.event, StepFailed)
+    assert (failed.event.code, failed.event.try_number) == ("gpu_failed", 1)
+    assert "nothing is wrong with the file" in failed.event.message
+    assert noted(tmp_path / "a") != pid
 
 
 def test_a_drain_finishes_what_is_in_hand_and_begins_nothing(rig: Rig, tmp_path: Path) -> None:
