@@ -8,6 +8,8 @@ URLs carry their signature there.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -36,9 +38,10 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        traceparent = trace.continued(request.headers.get("traceparent"))
-        request.state.traceparent = traceparent
+        given = next((v for name, v in scope["headers"] if name == b"traceparent"), b"")
+        traceparent = trace.continued(given.decode("latin-1"))
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["traceparent"] = traceparent
         began = time.perf_counter()
         status = 0
 
@@ -49,7 +52,7 @@ class Tracing:
                 given = message.get("headers", ())
                 message["headers"] = [
                     *given,
-                    *scope["state"].get("answer_headers", ()),
+                    *state.get("answer_headers", ()),
                     *self._protection.headers(scope["path"], given),
                     (b"traceparent", traceparent.encode()),
                 ]
@@ -68,11 +71,11 @@ class Tracing:
             )
             if status:  # half an answer is out: cutting the connection is the only honest end
                 raise
-            request.scope["app"] = scope.get("app")
-            await problem_response(request, Problem(Code.INTERNAL))(scope, receive, traced)
+            answer = problem_response(Request(scope), Problem(Code.INTERNAL))
+            await answer(scope, receive, traced)
             del error
         finally:
-            if scope["path"] not in _QUIET and not scope["state"].get("nothing_new"):
+            if scope["path"] not in _QUIET and not state.get("nothing_new"):
                 _log.info(
                     "request",
                     method=scope["method"],
@@ -80,12 +83,12 @@ class Tracing:
                     status=status,
                     ms=round((time.perf_counter() - began) * 1000, 1),
                     trace_id=trace.trace_id(traceparent),
-                    client_id=getattr(request.state, "client_id", ""),
-                    **_more(request),
+                    client_id=state.get("client_id", ""),
+                    **_more(state),
                 )
 
 
-def _more(request: Request) -> dict[str, str]:
+def _more(state: Mapping[str, Any]) -> dict[str, Any]:
     """What only some requests have: why a dependency failed, whose credentials were shown."""
-    known = {name: getattr(request.state, name, "") for name in ("failure", "identity_name")}
+    known = {name: state.get(name, "") for name in ("failure", "identity_name")}
     return {name: value for name, value in known.items() if value}

@@ -198,8 +198,7 @@ class SqliteStore:
 
     def sequence(self) -> int:
         """The sequence of the newest change."""
-        with self._file.read() as db:
-            return int(db.execute("SELECT sequence FROM clock").fetchone()[0])
+        return self._file.number("SELECT sequence FROM clock")
 
     def wait(self, after: int, timeout_s: float) -> int:
         """Block until something changed behind ``after`` or the time is over."""
