@@ -64,6 +64,9 @@ EXTRACTION_STEPS = {"extract": "extraction"}
 ADMISSION = "admission"
 """What admits extractions, where processes are named by what they do."""
 
+DELIVERY = "delivery"
+"""What sends webhooks, where processes are named by what they do."""
+
 MANIFEST = "manifest"
 """The document of what was extracted, as an artifact of the item."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+from processors.delivery.letters import letter, provision
 from schemas.events import Notified
 from schemas.webhooks import ENDPOINT_DISABLED, STANDING_ONLY, owed
 from topics import logs
@@ -64,6 +65,7 @@ class Fanout:
         topic = self._codec.on_log(Notified.topic)
         while not stop.is_set():
             try:
+                provision(self._log, self._codec)
                 consumer = self._log.consumer(self._codec.on_log(GROUP), [topic])
             except LogError as error:
                 _logger.error("notifications cannot be read", reason=str(error))
@@ -98,8 +100,9 @@ class Fanout:
         try:
             envelope = self._codec.decode(record)
         except Poison as poison:
+            yield letter(record, poison, self._codec)
             _logger.error(
-                "no notification; left out",
+                "no notification; set aside",
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,

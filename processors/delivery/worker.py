@@ -17,6 +17,7 @@ from processors.delivery.attempts import after, given_up
 from processors.delivery.courier import Courier, Errand, Report
 from processors.delivery.fanout import SOURCE
 from processors.delivery.judging import disabled, news_of, probe_of, reenabled
+from processors.delivery.letters import letter, provision
 from processors.delivery.owed import Delivery, Name, Partition, name_of
 from processors.delivery.queue import Queue
 from processors.delivery.sending import GONE, Answer
@@ -82,6 +83,7 @@ class Worker:
         self._restoring: dict[TopicPartition, tuple[int, float]] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._unwritten: list[Outgoing] = []
+        self._buried: set[tuple[int, int]] = set()
         self._probed_ms: dict[str, int] = {}
         self._seen = -1  # version of the directory
         self._next_commit_s = self._next_look_s = self._next_probes_s = 0.0
@@ -100,6 +102,7 @@ class Worker:
         """Until ``stop``. What fails in between is tried again for as long as it takes."""
         while not stop.is_set():
             try:
+                provision(self._log, self._codec)
                 self._count = self._log.topics()[self._topic]
                 self._producer = self._log.producer(self._name)
                 self._consumer = self._log.consumer(
@@ -203,8 +206,13 @@ class Worker:
             envelope = self._codec.decode(record)
         except Poison as poison:
             partition.position = max(partition.position, record.offset + 1)
+            if (place := (record.partition, record.offset)) not in self._buried:
+                # Written before the offset behind it is committed, as every fact. A successor that
+                # reads further back for an old delivery may bury it again.
+                self._buried.add(place)
+                self._unwritten.append(letter(record, poison, self._codec))
             _logger.error(
-                "no delivery; left out",
+                "no delivery; set aside",
                 partition=record.partition,
                 offset=record.offset,
                 reason=str(poison),

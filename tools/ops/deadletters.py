@@ -14,14 +14,14 @@ from typing import Literal, Self
 
 from processors.runtime.control import Verdicts
 from processors.runtime.jobs import job_of
-from schemas.work import ADMISSION, EVERY_STAGE
+from schemas.work import ADMISSION, DELIVERY, EVERY_STAGE
 from tools.ops import headers, reading
 from topics.catalog import CATALOG, CONTROL, HANDLED, dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Headers, Log, Outgoing, Producer, Record
 
 PROJECTOR = "projector"
-OWNERS = (*EVERY_STAGE, PROJECTOR, ADMISSION)
+OWNERS = (*EVERY_STAGE, PROJECTOR, ADMISSION, DELIVERY)
 """Who has a dead-letter topic."""
 
 _ERROR = "melisma.error."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.work import ADMISSION, EVERY_STAGE
+from schemas.work import ADMISSION, DELIVERY, EVERY_STAGE
 from topics.catalog import CATALOG, FOREVER, dead_letter_topic, partitions, retention_ms
 from topics.codec import Codec
 from topics.log import Log
@@ -42,7 +42,7 @@ class Finding:
 
 def wanted(codec: Codec) -> dict[str, int]:
     """Every topic of the product, by its name on the log, and its partitions."""
-    others = {dead_letter_topic(name): 1 for name in ("projector", ADMISSION)}
+    others = {dead_letter_topic(name): 1 for name in ("projector", ADMISSION, DELIVERY)}
     names = partitions(EVERY_STAGE) | others
     return {codec.on_log(name): count for name, count in names.items()}
 

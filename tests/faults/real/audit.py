@@ -23,7 +23,7 @@ from schemas.events import (
     Transcribed,
     Work,
 )
-from schemas.work import STAGES
+from schemas.work import DELIVERY, STAGES
 from tests.e2e.product import Json, all_live
 from tests.faults.real.parts import Parts
 from tests.topics.artifacts import servers
@@ -91,7 +91,7 @@ def read(told: Mapping[str, str]) -> Seen:
     log, codec = open_log(told), open_codec(told)
     events: dict[str, list[Envelope]] = {name: [] for name in CATALOG}
     poison: dict[str, list[Record]] = {name: [] for name in CATALOG}
-    dead: dict[str, list[Record]] = {owner: [] for owner in (*STAGES, PROJECTOR)}
+    dead: dict[str, list[Record]] = {owner: [] for owner in (*STAGES, PROJECTOR, DELIVERY)}
     letters = {codec.on_log(dead_letter_topic(owner)): owner for owner in dead}
     try:
         reader = log.reader([*map(codec.on_log, CATALOG), *letters])

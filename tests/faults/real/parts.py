@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from gateway.client import Client, Refused, Unreachable
-from schemas.work import STAGES
+from schemas.work import DELIVERY, STAGES
 from tests import songs
 from tests.e2e.product import (
     MELISMA,
@@ -136,7 +136,7 @@ class Parts:
             # The same address when it comes back, so that clients find it again.
             port = httpx.URL(self.base_url).port if self.base_url and name == kind else 0
             words: tuple[str, ...] = (kind, "--port", str(port))
-        elif kind == "projector":
+        elif kind in ("projector", DELIVERY):
             words = (kind,)
         else:
             words = ("worker", kind)

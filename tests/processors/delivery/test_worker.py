@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from schemas.webhooks import order, owed
 from tests.processors.delivery.post import Post
 from tests.processors.delivery.receiver import OK, Receiver, Reply
-from topics.log.protocol import TopicPartition
+from topics.log.protocol import Outgoing, Record, TopicPartition
 
 
 def until(done: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
@@ -243,3 +243,46 @@ def test_a_successor_begins_behind_what_is_done(post: Post, receiver: Receiver) 
     receiver.wait(lambda: len(receiver.got) == 51)
     time.sleep(0.3)
     assert len(receiver.got) == 51  # nothing twice
+
+
+def test_what_is_no_event_is_set_aside_and_passed(post: Post, receiver: Receiver) -> None:
+    post.endpoint(1, receiver.url("/"))
+    first, second = post.notices(2)
+    post.write(first)
+    post.work()
+    receiver.wait(lambda: len(receiver.got) == 1)
+    bad = {"notified": b"\0no event", "webhook-attempted": b""}
+    producer = post.log.producer("poison")
+    headers = (("ce_id", b"x"), ("melisma.error.stage", b"forged"))
+    for topic, value in bad.items():
+        everywhere = range(post.log.topics()[topic])
+        producer.send(
+            [Outgoing(topic, value, b"key", headers, partition=number) for number in everywhere]
+        )
+    producer.close()
+    post.write(second)
+    receiver.wait(lambda: len(receiver.got) == 2)
+    wanted = Counter({(topic, bad[topic]): post.log.topics()[topic] for topic in bad})
+
+    def buried() -> list[Record]:
+        reader = post.log.reader(["delivery.dlq"])
+        found: list[Record] = []
+        while not reader.caught_up():
+            found += reader.poll(0.05, 1000)
+        reader.close()
+        return found
+
+    until(lambda: len(buried()) >= wanted.total(), "the dead letters")
+    letters = buried()
+    said = [{name: value.decode() for name, value in each.headers} for each in letters]
+    assert (
+        Counter((s["melisma.error.topic"], e.value) for s, e in zip(said, letters, strict=True))
+        == wanted
+    )
+    places = {(s["melisma.error.topic"], s["melisma.error.partition"]) for s in said}
+    assert len(places) == wanted.total()
+    for each in said:
+        assert each["ce_id"] == "x"
+        assert each["melisma.error.stage"] == "delivery"
+        assert each["melisma.error.code"] == "poison"
+        assert each["melisma.error.attempts"] == "0"
