@@ -23,6 +23,7 @@ from processors.delivery.settings import DeliverySettings
 from processors.settings import StageSettings
 from schemas.work import ADMISSION, EVERY_STAGE
 from tools import product
+from tools.metrics import serve_metrics
 from topics import logs
 from topics.artifacts import ArtifactError
 from topics.log import LogError
@@ -191,6 +192,13 @@ def _configure(settings: BusSettings) -> None:
     """Log as the settings say; a person at a terminal who said nothing gets what people read."""
     chosen = "log_format" in settings.model_fields_set or not sys.stderr.isatty()
     logs.configure(settings.log_format if chosen else "console", settings.log_level)
+    try:
+        serve_metrics(settings)
+    except OSError as error:
+        fail(
+            f"metrics cannot be shown at {settings.prometheus_host}:{settings.prometheus_port} "
+            f"({error.strerror}); give each process its own PROMETHEUS_PORT"
+        )
 
 
 def _say_up(url: str, settings: BusSettings) -> None:

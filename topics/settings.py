@@ -49,6 +49,18 @@ class BusSettings(BaseSettings):
         default="json", description="json for machines, console for people."
     )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
+    enable_metrics: bool = Field(
+        default=False, description="Show this process's figures to Prometheus, at PROMETHEUS_PORT."
+    )
+    prometheus_port: int = Field(
+        default=9464,  # what OpenTelemetry's Prometheus exporters use
+        ge=0,
+        le=65_535,
+        description="Port of /metrics; each process of a machine needs its own.",
+    )
+    prometheus_host: str = Field(
+        default="127.0.0.1", description="Address of /metrics; 0.0.0.0 for a Prometheus elsewhere."
+    )
     mastering_max_seconds: float = Field(
         # users of matchering ask for more than its 15 minutes: an LP side, a DJ set's part
         default=1800.0,

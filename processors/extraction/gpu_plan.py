@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from processors import gpu
 from processors.extraction.devices import AT_ONCE, FEWEST
 
 _TABLES_MIB = 64
@@ -44,11 +43,3 @@ def windows_within(mib: int, *, clap: bool) -> int:
             return windows
         windows //= 2
     return 0
-
-
-def places(folder: Path, name: str, count: int) -> gpu.GpuMemory:
-    """So many places of a kind for all processes of the machine: each takes one byte of a file.
-
-    What holds for a GPU's memory holds for them: who dies gives back, who comes first is first.
-    """
-    return gpu.GpuMemory(folder / f"places-{name}", count)

@@ -15,9 +15,8 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +26,8 @@ from processors.audio.undecodable import Undecodable
 from processors.extraction import gpu_plan
 from processors.extraction.devices import Device, chosen_device
 from processors.extraction.extracting import Options, extract_file
+from processors.extraction.orders import Order
+from processors.extraction.places import places
 from processors.extraction.registry import Registry, discover
 from processors.extraction.spectra import CpuSpectra
 from processors.settings import StageSettings
@@ -68,20 +69,6 @@ class Voice:
         """The file's length."""
         if seconds is not None:
             self.say(seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One file. ``device`` is auto, cpu or gpu."""
-
-    path: str
-    folder: str
-    names: tuple[str, ...]
-    parameters: Mapping[str, Mapping[str, Any]]
-    device: str
-    max_seconds: float
-    video_id: str
-    name: str
 
 
 def main(arguments: list[str]) -> int:
@@ -199,8 +186,9 @@ def _give_back() -> None:
 @contextmanager
 def _place(settings: StageSettings, name: str, count: int, voice: Voice) -> Iterator[None]:
     waiting = partial(voice.waits, what=f"waiting for a {name.upper()} worker")
-    places = gpu_plan.places(settings.scratch_dir, name, count)
-    with places.reserved(1, waiting, lambda _: time.sleep(_PLACE_LOOK_S)):
+    with places(settings.scratch_dir, name, count).reserved(
+        1, waiting, lambda _: time.sleep(_PLACE_LOOK_S)
+    ):
         yield
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from processors.extraction.isolated import Order
+from processors.extraction.orders import Order
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import ErrorCode
 from topics import logs

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from processors.extraction import metrics, parts
-from processors.extraction.arrays import MEDIA_TYPE
-from processors.extraction.gpu_plan import places
-from processors.extraction.isolated import Order
 from processors.extraction.isolation import FileRefused, Laboratory, Told
 from processors.extraction.opening import Opened, opened
+from processors.extraction.orders import Order
+from processors.extraction.places import places
 from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
 from processors.runtime.results import JSON
 from processors.settings import StageSettings
@@ -157,7 +156,7 @@ class _Request:
         return Made(
             files=(
                 MadeFile(MANIFEST, folder / MANIFEST_FILE, "application/json"),
-                *(MadeFile(Path(f.name).stem, folder / f.name, MEDIA_TYPE) for f in here),
+                *(MadeFile(Path(f.name).stem, folder / f.name, f.media_type) for f in here),
             ),
             facts={
                 "durationSeconds": whole.input.duration_s,

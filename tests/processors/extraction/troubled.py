@@ -22,7 +22,8 @@ class Troubled:
         self._eaten: list[bytearray] = []
 
     def cost(self, seconds: float, rate: int) -> Cost:
-        return Cost(0.0, 0)
+        # What eats is given the time to, on a busy machine, too.
+        return Cost(1.0 if self.name == "eats" else 0.0, 0)
 
     def extract(self, audio: Sound, context: Context) -> Troubled:
         return Troubled(self.name)
