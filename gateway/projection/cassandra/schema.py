@@ -31,7 +31,7 @@ import secrets
 import time
 from typing import Any
 
-from cassandra import InvalidRequest
+from cassandra import AlreadyExists, InvalidRequest
 from cassandra.protocol import ServerError
 
 from gateway.projection.cassandra.failures import working
@@ -123,6 +123,11 @@ CREATE TABLE IF NOT EXISTS charges (
 CHECK_WRITE = "INSERT INTO meta (name, value) VALUES ('check', 'written') USING TTL 60"
 CHECK_READ = "SELECT value FROM meta WHERE name = 'schema'"
 
+_HAS_META = (
+    "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s AND table_name = 'meta'"
+)
+
+_MAKER_S = (3.0, 12.0)  # a table takes a second on a busy machine
 _LOCK_S = 120  # a maker that died holds nobody up for longer
 _LOOK_S = 0.2
 _APPEARS_S = 60.0  # schema changes of a node that just came back on a busy machine: over 10
@@ -151,17 +156,10 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
 def _create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str) -> None:
     name = settings.cassandra_keyspace
     known = cluster.metadata.keyspaces.get(name)
-    if known is None:
-        copies = {"class": "NetworkTopologyStrategy", **settings.copies(nearest)}
-        # The name is checked by the settings and the copies are quoted; CQL binds no values
-        # here.
-        quoted = ", ".join(f"{_quoted(k)}: {_quoted(v)}" for k, v in copies.items())
-        session.execute(
-            f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{{quoted}}}",
-            timeout=TIMEOUT_S,
-        )
+    maker = known is None and _make_keyspace(session, settings, nearest)
     session.set_keyspace(name)
-    if known is None or "meta" not in known.tables:
+    there = known is not None and "meta" in known.tables
+    if maker or not (there or _meta_appears(session, name)):
         session.execute(_META, timeout=TIMEOUT_S)
     while not _is_current(session, name):
         holder = secrets.token_hex(8)
@@ -174,6 +172,37 @@ def _create(cluster: Any, session: Any, settings: CassandraSettings, nearest: st
             session.execute("INSERT INTO meta (name, value) VALUES ('schema', %s)", (str(VERSION),))
         finally:
             session.execute("DELETE FROM meta WHERE name = 'lock' IF value = %s", (holder,))
+
+
+def _make_keyspace(session: Any, settings: CassandraSettings, nearest: str) -> bool:
+    """Make the keyspace; False where another process did so first.
+
+    Of those that start together only the one that made it makes the table of the lock as well: a
+    node that is told twice at once may make that table twice, and serves neither until it is
+    started again ("Unknown CF").
+    """
+    copies = {"class": "NetworkTopologyStrategy", **settings.copies(nearest)}
+    # The name is checked by the settings and the copies are quoted; CQL binds no values here.
+    quoted = ", ".join(f"{_quoted(k)}: {_quoted(v)}" for k, v in copies.items())
+    try:
+        session.execute(
+            f"CREATE KEYSPACE {settings.cassandra_keyspace} WITH replication = {{{quoted}}}",
+            timeout=TIMEOUT_S,
+        )
+    except AlreadyExists:
+        return False
+    return True
+
+
+def _meta_appears(session: Any, keyspace: str) -> bool:
+    """Wait for the table of the lock; False when whoever made the keyspace does not make it."""
+    # By chance, so that of several that wait for a maker who died one comes first.
+    deadline_s = time.monotonic() + secrets.SystemRandom().uniform(*_MAKER_S)
+    while time.monotonic() < deadline_s:
+        if session.execute(_HAS_META, (keyspace,)).one():
+            return True
+        time.sleep(_LOOK_S)
+    return False
 
 
 def _is_current(session: Any, keyspace: str) -> bool:

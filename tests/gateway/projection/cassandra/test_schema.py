@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
 
 from cassandra import InvalidRequest
+from cassandra.cluster import Cluster
 from cassandra.protocol import ServerError
 
 from gateway.projection.cassandra import schema
@@ -39,6 +41,25 @@ def test_what_a_node_does_not_find_yet_is_asked_for_again(
     monkeypatch.setattr(schema, "_create", create)
     schema.create(None, None, CassandraSettings(), "dc1")
     assert list(answers) == []
+
+
+@pytest.mark.stack
+def test_a_keyspace_whose_maker_died_gets_its_tables(
+    cassandra: CassandraSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_MAKER_S", (0.1, 0.2))
+    name = f"test_{secrets.token_hex(6)}"
+    with Cluster(cassandra.addresses()) as cluster:
+        cluster.connect().execute(
+            f"CREATE KEYSPACE {name} WITH replication ="
+            " {'class': 'SimpleStrategy', 'replication_factor': 1}",
+            timeout=60,
+        )
+        with closing(
+            CassandraSession(cassandra.model_copy(update={"cassandra_keyspace": name}))
+        ) as session:
+            session.check()
+        cluster.connect().execute(f"DROP KEYSPACE {name}", timeout=120)
 
 
 @pytest.mark.stack
