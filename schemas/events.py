@@ -1241,6 +1241,12 @@ class JobFailed:
     """Stable word for the reason."""
     message: str = ""
     """The reason in words that a musician understands."""
+    version: int = 0
+    """The track version that the job would have published; 0 when unknown."""
+    callback_id: str = ""
+    """Webhook endpoint of the job, resolved by the delivery service; empty for none."""
+    replay_id: str = ""
+    """Names the replay that caused the job; empty for ordinary jobs."""
 
     def to_wire(self) -> dict[str, Any]:
         """The Avro record."""
@@ -1253,6 +1259,9 @@ class JobFailed:
             "tryNumber": self.try_number,
             "code": self.code,
             "message": self.message,
+            "version": self.version,
+            "callbackId": self.callback_id,
+            "replayId": self.replay_id,
         }
 
     @classmethod
@@ -1267,6 +1276,9 @@ class JobFailed:
             try_number=wire["tryNumber"],
             code=wire["code"],
             message=wire["message"],
+            version=wire["version"],
+            callback_id=wire["callbackId"],
+            replay_id=wire["replayId"],
         )
 
 

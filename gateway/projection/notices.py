@@ -94,15 +94,15 @@ def _ended(event_type: str) -> About:
         job = store.job(event.tenant, event.job_id)
         if job is not None and job.state == "succeeded" and job.attempt == event.attempt:
             return None  # what was published before outranks it, and was told
-        if job is not None and job.replay_id and not job.callback_id:
+        version, callback = (job.version, job.callback_id) if job is not None else (0, "")
+        replay = job.replay_id if job is not None else ""
+        if isinstance(event, JobFailed):  # its request may be behind it, on another topic
+            version, callback = version or event.version, callback or event.callback_id
+            replay = replay or event.replay_id
+        if replay and not callback:
             return None
         notice = _notice(
-            event_type,
-            event.tenant,
-            event.track_id,
-            event.job_id,
-            job.version if job is not None else 0,
-            job.callback_id if job is not None else "",
+            event_type, event.tenant, event.track_id, event.job_id, version, callback
         )
         if isinstance(event, JobFailed):
             return replace(notice, code=event.code, message=event.message, stage=event.stage)

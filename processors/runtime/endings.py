@@ -170,7 +170,7 @@ class Endings:
             part = f"{self._attempt(work)}, try {turn.try_number}"
             outgoing.append(self._encode(work, step, part, span, now_ms))
             if isinstance(decision, GiveUp):
-                job = JobFailed(**about)  # type: ignore[arg-type]
+                job = JobFailed(**about, **work.job.told())  # type: ignore[arg-type]
                 outgoing.append(self._encode(work, job, self._attempt(work), span, now_ms))
         return _settled(work.record, ending, tuple(outgoing))
 

@@ -17,6 +17,9 @@ class Job:
     attempt: int
     length_s: float = 0.0  # of the material; 0 while nobody knows
     force: bool = False
+    version: int = 0
+    callback_id: str = ""
+    replay_id: str = ""
 
     def fields(self) -> dict[str, str | int]:
         """The fields that every event about a job begins with."""
@@ -25,6 +28,14 @@ class Job:
             "track_id": self.track_id,
             "tenant": self.tenant,
             "attempt": self.attempt,
+        }
+
+    def told(self) -> dict[str, str | int]:
+        """What those who tell of its end need to know besides, wherever its request is by then."""
+        return {
+            "version": self.version,
+            "callback_id": self.callback_id,
+            "replay_id": self.replay_id,
         }
 
 
@@ -39,6 +50,9 @@ def job_of(event: Event) -> Job | None:
             attempt=work.attempt,
             length_s=work.duration_ms / 1000,
             force=work.force,
+            version=work.version,
+            callback_id=work.callback_id,
+            replay_id=work.replay_id,
         )
     job_id = getattr(event, "job_id", "")
     if not job_id:

@@ -139,3 +139,20 @@ def test_who_is_told_sees_the_new_state_at_once(house: House) -> None:
     store.close()
     assert seen == ["published"]
     assert b'"type":"track.ready"' in receiver.got[0].body
+
+
+def test_a_failure_that_is_read_before_its_request_reaches_who_asked(house: House) -> None:
+    failed = JobFailed(
+        job_id="job_1", track_id="trk_1", code="no_vocals", version=1, callback_id="cbk_1"
+    )
+    house.happens(failed)  # another topic: nothing says that the request is read first
+    notices = Notices(house.codec, house.store, house.reservations)
+    producer = house.log.producer("projector")
+    producer.send(notices.of(house.events("job-failed")))
+    producer.close()
+    (told,) = (each.event for each in house.events("notified"))
+    assert isinstance(told, Notified)
+    assert (told.callback_id, told.version, told.code) == ("cbk_1", 1, "no_vocals")
+    replayed = replace(failed, job_id="job_2", replay_id="rep_1", callback_id="")
+    house.happens(replayed)
+    assert notices.of(house.events("job-failed")[1:]) == []

@@ -86,6 +86,7 @@ class Rig:
     def request(self, job: str, do: str = "work", *, attempt: int = 1, **options: str) -> Envelope:
         """Ask for work; returns what was written."""
         work = Work(
+            callback_id=f"cbk_{job}",
             job_id=job,
             track_id=f"track-{job}",
             attempt=attempt,

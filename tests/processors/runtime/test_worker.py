@@ -127,6 +127,7 @@ def test_a_reject_is_never_tried_again(rig: Rig) -> None:
         (failed,) = rig.wait_for("job-failed")
     assert isinstance(failed.event, JobFailed)
     assert failed.event.code == "no_audio"
+    assert (failed.event.callback_id, failed.event.version) == ("cbk_a", 1)
     assert failed.event.message == (
         "trial: 'song.aiff' holds no stream (found: data); upload another file"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,18 +93,9 @@ def test_a_trial_says_how_it_went(
     def a_worker_delivers(seconds: float) -> None:
         nonlocal looked
         looked += 1
-        (owed,) = house.events("notified")
-        event: Any = owed.event
-        house.happens(
-            WebhookAttempted(
-                endpoint_id=made["id"],
-                notification_id=event.notification_id,
-                track_id=event.track_id,
-                type=event.type,
-                outcome=outcome,
-                attempt=1,
-            )
-        )
+        (owed,) = house.events("webhook-attempted")
+        assert isinstance(owed.event, WebhookAttempted)
+        house.happens(replace(owed.event, outcome=outcome, attempt=1))
 
     monkeypatch.setattr(commands, "first_attempt", partial(first_attempt, sleep=a_worker_delivers))
     tried = endpoints("test", made["id"], "-o", "json")
