@@ -13,6 +13,7 @@ from gateway.projection.track import Track
 from gateway.services import Services
 from schemas.events import (
     Event,
+    ExtractionRequested,
     Generated,
     Generation,
     GenerationRequested,
@@ -102,21 +103,23 @@ def retry(services: Services, caller: Caller, job_id: str, attempt: Attempt) -> 
 
 
 def _claim(track: Track | None, job: Job) -> str:
-    """What only one request may do: videos and songs take no version, so others' work is no
-    rival."""
+    """What only one request may do: videos, songs and features take no version, so others' work
+    is no rival."""
     if _makes_a_version(job):
         return work_on(track, job.version)
     return f"{job.kind} {job.job_id} after {job.attempt}"
 
 
 def _makes_a_version(job: Job) -> bool:
-    return job.video is None and job.generation is None
+    return job.video is None and job.generation is None and job.extraction is None
 
 
 def _once_more(job: Job, work: Work, now_ms: int) -> Event:
     """What wakes the stage that a retry starts from, in the words of the job's system."""
     if job.generation is not None:
         return _song_once_more(job, work, job.generation, now_ms)
+    if job.extraction is not None:
+        return ExtractionRequested(work=work, extraction=job.extraction, reason="retry")
     if job.video is not None:
         return VideoRequested(work=work, video=job.video, reason="retry")
     if job.mastering is None:
@@ -161,7 +164,9 @@ def _check_version_free(track: Track | None, job: Job) -> None:
 
 
 def _ended(job: Job) -> Problem:
-    done = f"version {job.version} was published" if job.video is None else "the video was made"
+    done = "the video was made" if job.video else f"version {job.version} was published"
+    if job.extraction is not None:
+        done = "its features were extracted"
     how = {
         "succeeded": f"{done} before the cancel arrived",
         "canceled": "it was canceled already",

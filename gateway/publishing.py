@@ -38,8 +38,10 @@ class Publisher:
         self._lock = threading.Lock()  # a producer's transactions belong to one thread at a time
         self._producer: Producer | None = None
 
-    def accept(self, events: Sequence[Event], *, cause: str, traceparent: str) -> None:
-        """Commit ``events`` together and fold them.
+    def accept(
+        self, events: Sequence[Event], *, cause: str, traceparent: str, piece: int | None = None
+    ) -> None:
+        """Commit ``events`` together and fold them: ``piece`` at once where there are many.
 
         ``cause`` is the id of the accepted request: equal causes give equal event ids. Raises
         `LogError` when nothing was accepted, or when that is in doubt (`Doubtful`).
@@ -63,7 +65,10 @@ class Publisher:
             )
         self._commit(envelopes)
         try:
-            self._store.apply([change for each in envelopes for change in fold(each)])
+            size = piece or len(envelopes)
+            for start in range(0, len(envelopes), size):
+                some = envelopes[start : start + size]
+                self._store.apply([change for each in some for change in fold(each)])
         except StoreError as error:
             # It is accepted all the same: the log has it, and the projector will fold it.
             _log.warning("accepted but not folded yet", cause=cause, failure=repr(error))

@@ -11,6 +11,8 @@ from gateway.access.quotas import Admissions
 from gateway.access.tokens import Fetch, Tokens, fetch_json, provider_of
 from gateway.changes import Changes
 from gateway.documents import Documents
+from gateway.extraction.room import Room
+from gateway.extraction.waiters import Waiters
 from gateway.guard.locks import TrackLocks
 from gateway.identifiers import new_seed
 from gateway.projection.reservations import Reservations
@@ -18,9 +20,11 @@ from gateway.projection.store import ProjectionStore
 from gateway.publishing import Publisher
 from gateway.settings import GatewaySettings
 from gateway.webhooks.desk import Desk
+from topics.admission import WaitingRoom
 from topics.artifacts.protocol import ArtifactStore
 from topics.catalog import CATALOG
 from topics.codec import Codec
+from topics.inputs import InputSettings
 from topics.log import Log
 
 Check = Callable[[], object]
@@ -47,6 +51,9 @@ class Services:
     admissions: Admissions
     tokens: Tokens | None
     webhooks: Desk
+    inputs: InputSettings
+    room: Room
+    waiters: Waiters
     checks: Mapping[str, Check]
     clock_ms: Callable[[], int]
     new_seed: Callable[[], str]
@@ -61,6 +68,7 @@ class Services:
         store: ProjectionStore,
         reservations: Reservations,
         codec: Codec | None = None,
+        inputs: InputSettings | None = None,
         clock_ms: Callable[[], int] = wall_clock_ms,
         seeds: Callable[[], str] = new_seed,
         fetch: Fetch = fetch_json,
@@ -80,6 +88,9 @@ class Services:
             locks=TrackLocks(reservations, clock_ms),
             admissions=Admissions(settings, store),
             webhooks=Desk.over(settings, log, codec, artifacts, clock_ms),
+            inputs=inputs or InputSettings(),
+            waiters=Waiters(),
+            room=Room(settings, WaitingRoom(log, codec), clock_ms),
             tokens=Tokens(provider, clock_s=lambda: clock_ms() / 1000, fetch=fetch)
             if provider is not None
             else None,

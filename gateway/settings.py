@@ -63,6 +63,35 @@ class GatewaySettings(BusSettings):
     mastering_jobs_per_client: int = Field(
         default=4, ge=1, description="Mastering jobs that one client may have open at once."
     )
+    extraction_backlog_per_client: int = Field(
+        default=20_000,
+        ge=1,
+        description="Files of one tenant (of one client, with ACCESS=off) that may wait for their "
+        "extraction; one more is answered 429.",
+    )
+    extraction_backlog: int = Field(
+        default=50_000,
+        ge=1,
+        description="Files of everybody that may wait for their extraction; one more is answered "
+        "503.",
+    )
+    process_wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=300,
+        description="Longest that POST /v1/process with wait holds a request, in seconds.",
+    )
+    process_waiting: int = Field(
+        default=64,
+        ge=0,
+        description="Requests held that way at once; one more is answered at once, with its task.",
+    )
+    max_batch_body_bytes: int = Field(
+        # 10,000 items with a URI of some hundred characters each, and names
+        default=16 * MIB,
+        ge=1024,
+        description="Largest body of POST /v1/batch, in bytes.",
+    )
     part_size: int = Field(
         default=8 * MIB,
         # S3 refuses parts under 5 MiB, the last one excepted, and over 5 GiB.

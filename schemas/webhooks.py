@@ -21,6 +21,7 @@ JOB_FAILED = "job.failed"
 JOB_CANCELED = "job.canceled"
 MASTERING_READY = "mastering.ready"
 CLIP_READY = "clip.ready"
+EXTRACTION_COMPLETED = "extraction.completed"
 ENDPOINT_DISABLED = "endpoint.disabled"
 TEST = "webhook.test"
 PROBE = "webhook.probe"
@@ -32,11 +33,12 @@ TYPES: Mapping[str, str] = {
     JOB_CANCELED: "A job was canceled.",
     MASTERING_READY: "A version of a master was made.",
     CLIP_READY: "A generated song was stored and its clip made.",
+    EXTRACTION_COMPLETED: "The features of a file were extracted, or every item of a batch has "
+    "ended; its status says how.",
     ENDPOINT_DISABLED: "One of your endpoints is called no more: it said 410, or nothing but "
     "failures for days.",
 }
 """Event types that an endpoint can subscribe to, and what each says."""
-# TODO(issue 9): extraction.completed, as soon as an event says that an extraction has ended.
 
 UNASKED: Mapping[str, str] = {
     TEST: "Sent when somebody asks for a test.",
@@ -91,9 +93,11 @@ def body_of(event: Notified) -> str:
     data: dict[str, object] = {"schema": SCHEMA}
     if event.type == ENDPOINT_DISABLED:
         data["endpointId"] = event.track_id
+    elif event.type == EXTRACTION_COMPLETED:
+        data["taskId"] = event.track_id
     elif event.track_id:
         data["trackId"] = event.track_id
-    if event.job_id:
+    if event.job_id and event.type != EXTRACTION_COMPLETED:
         data["jobId"] = event.job_id
     if event.version:
         data["version"] = event.version
@@ -124,6 +128,8 @@ def _path(event: Notified) -> str:
             return f"/v1/mastering/jobs/{event.job_id}"
         case "clip.ready":
             return f"/api/music-clips/jobs/{event.job_id}"
+        case "extraction.completed":
+            return f"/v1/status/{event.track_id}"
         case "endpoint.disabled":
             return f"/v1/webhook-endpoints/{event.track_id}"
         case _:

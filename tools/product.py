@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from gateway.access.exposure import require_closed
 from gateway.projection.notices import Notices
@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from processors.admission.service import Admission
 from processors.delivery.service import Deliveries
 from processors.delivery.settings import DeliverySettings
+from processors.extraction.announcing import Announcer
 from processors.generation.sweeping import sweep
 from processors.runtime import find
 from processors.runtime.host import Host
@@ -149,8 +150,10 @@ def stages(names: Sequence[str], settings: StageSettings, log: Log) -> Iterator[
     if "generation" in names:
         store = settings.bus.open_artifacts()
         threading.Thread(target=_sweep, args=(store, over), name="sweep", daemon=True).start()
+    told = Announcer(settings.bus.open_artifacts()) if "extraction" in names else nullcontext()
     try:
-        yield host
+        with told:
+            yield host
     finally:
         over.set()
         host.drain()

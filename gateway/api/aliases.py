@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import uploads
-from gateway.api.dependencies import ServicesDep, Wire
-from gateway.guard.clients import CallerDep
-from gateway.jobs import find_job
-from gateway.projection.job import JobState
 
 _MASTERING_JOB = re.compile(r"/jobs/mas_[^/]+(/decision)?")
-_WITHOUT_V1 = ("/uploads", "/tracks", "/jobs")
-
-_STATUS: dict[JobState, Literal["pending", "processing", "completed", "failed"]] = {
-    "queued": "pending",
-    "running": "processing",
-    "succeeded": "completed",
-    "failed": "failed",
-    "canceled": "failed",
-}
+_WITHOUT_V1 = (
+    *("/uploads", "/tracks", "/jobs"),
+    *("/process", "/batch", "/status", "/manifests", "/extractors"),
+)
 
 
 class WithoutVersion:
-    """Serves ``/uploads``, ``/tracks`` and ``/jobs`` as if ``/v1`` stood before them.
+    """Serves what the first documents had (``/uploads``, ``/process``, …) as if under ``/v1``.
 
     A POST to ``/jobs``, and a look at a job that it made, belong to the first mastering service.
     """
@@ -54,14 +43,6 @@ def _is_mastering(method: str, path: str) -> bool:
     return _MASTERING_JOB.fullmatch(path) is not None
 
 
-class Status(Wire):
-    """A job in the words of the first extraction service."""
-
-    status: Literal["pending", "processing", "completed", "failed"]
-    progress: float = Field(ge=0, le=1)
-    error: str | None = None
-
-
 router = APIRouter()
 router.add_api_route(
     "/v1/uploads/presign",
@@ -71,14 +52,3 @@ router.add_api_route(
     response_model=uploads.UploadStarted,
     name="presign",
 )
-
-
-@router.get("/status/{job_id}", response_model=Status, response_model_exclude_none=True)
-def status(job_id: str, services: ServicesDep, caller: CallerDep) -> Status:
-    """Where a job stands."""
-    job = find_job(services, caller, job_id)
-    return Status(
-        status=_STATUS[job.state],
-        progress=round(job.progress, 4),
-        error=job.error.message if job.error else None,
-    )

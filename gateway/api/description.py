@@ -41,6 +41,7 @@ ABOUT: Final = About(
         {"name": "tracks", "description": "Karaoke tracks, their lyrics and versions."},
         {"name": "jobs", "description": "The work on them."},
         {"name": "mastering", "description": "Songs and albums, mastered and explained."},
+        {"name": "extraction", "description": "Features of sound and video files."},
         {"name": "webhooks", "description": "Who is told of what, and what became of it."},
         {"name": "schemas", "description": "JSON Schemas of documents."},
         {"name": "problems", "description": "What errors mean."},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.api.extraction_examples import EXTRACTION_EXAMPLES
+
 _UPLOAD = "upl_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _ASSET = "ast_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _TRACK = "trk_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -336,4 +338,5 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             "artifacts": {"status": "up", "latencyMs": 1.2},
         },
     },
+    **EXTRACTION_EXAMPLES,
 }

@@ -25,7 +25,8 @@ class StepView(Wire):
     """One step of a job."""
 
     step: str = Field(
-        description="separate, transcribe, align, qc or publish; analyze, decide or render; video."
+        description="separate, transcribe, align, qc or publish; analyze, decide or render; video;"
+        " extract."
     )
     state: Literal["waiting", "running", "retrying", "failed", "canceled", "succeeded"]
     progress: float = Field(description="Share of the step done, 0 to 1.")
@@ -49,7 +50,10 @@ class JobView(Wire):
     job_id: str
     track_id: str
     kind: (
-        Literal["import", "reprocess", "rollback", "replay", "mastering", "video", "clip"] | None
+        Literal[
+            "import", "reprocess", "rollback", "replay", "mastering", "video", "clip", "extraction"
+        ]
+        | None
     ) = None
     version: int | None = Field(default=None, description="The track version it publishes.")
     state: Literal["queued", "running", "failed", "canceled", "succeeded"]

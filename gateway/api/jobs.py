@@ -86,7 +86,16 @@ def listing(
     caller: CallerDep,
     state: Literal["queued", "running", "failed", "canceled", "succeeded"] | None = None,
     step: Literal[
-        "separate", "transcribe", "align", "qc", "publish", "analyze", "decide", "render", "video"
+        "separate",
+        "transcribe",
+        "align",
+        "qc",
+        "publish",
+        "analyze",
+        "decide",
+        "render",
+        "video",
+        "extract",
     ]
     | None = None,
     stage: Annotated[

@@ -22,6 +22,7 @@ WEBHOOK_SCHEMAS: Final[dict[str, Any]] = {
                     "schema": {"type": "string", "const": SCHEMA},
                     "trackId": {"type": "string"},
                     "jobId": {"type": "string"},
+                    "taskId": {"type": "string"},
                     "endpointId": {"type": "string"},
                     "version": {"type": "integer", "minimum": 1},
                     "sequence": {

@@ -5,6 +5,7 @@ parses it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,12 +65,20 @@ class BodyLimit:
     """
 
     def __init__(
-        self, app: ASGIApp, *, max_bytes: int, patience_s: float, exempt: tuple[str, ...]
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        patience_s: float,
+        exempt: tuple[str, ...],
+        larger: Mapping[str, int] | None = None,
     ) -> None:
+        """``larger``: paths whose bodies may have more bytes, and how many."""
         self._app = app
         self._patience_s = patience_s
         self._max_bytes = max_bytes
         self._exempt = exempt
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -98,9 +107,13 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
+    def _most(self, request: Request) -> int:
+        return self._larger.get(request.scope["path"], self._max_bytes)
+
     async def _read(self, request: Request, receive: Receive) -> bytes | None:
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_bytes:
+        most = self._most(request)
+        if declared.isdecimal() and int(declared) > most:
             return None
         chunks: list[bytes] = []
         size = 0
@@ -110,7 +123,7 @@ class BodyLimit:
                 return b"".join(chunks)
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > self._max_bytes:
+            if size > most:
                 return None
             chunks.append(chunk)
             if not message.get("more_body", False):
@@ -120,8 +133,8 @@ class BodyLimit:
         if body is None:
             return Problem(
                 Code.BODY_TOO_LARGE,
-                f"A body may have at most {self._max_bytes} bytes.",
-                extra={"maxBytes": self._max_bytes},
+                f"A body may have at most {self._most(request)} bytes.",
+                extra={"maxBytes": self._most(request)},
                 headers={"Connection": "close"},
             )
         media_type = request.headers.get("content-type", "application/json").partition(";")[0]

@@ -256,6 +256,47 @@ class Code(Enum):
         "The video could not be made",
         "Read why in detail; retry the job or ask for another video.",
     )
+    # extraction
+    TASK_NOT_FOUND = (404, "There is no such task", "Check the task_id.")
+    INPUT_SCHEME_UNKNOWN = (
+        422,
+        "The input_uri names nothing that inputs are taken from",
+        "Name an upload (asset:ast_…), s3://bucket/key, or a file by its path.",
+    )
+    INPUT_FORBIDDEN = (
+        403,
+        "The input may not be used",
+        "Upload the file, or ask an operator to allow its folder or bucket"
+        " (EXTRACTION_ROOTS, EXTRACTION_S3_BUCKETS).",
+    )
+    INPUT_NOT_FOUND = (404, "There is no such file", "Check the input_uri.")
+    INPUT_NOT_A_FILE = (422, "The input is not a file", "Name the files in a folder one by one.")
+    BACKLOG_OF_CLIENT = (
+        429,
+        "Too many items of this client wait",
+        "Wait as long as Retry-After says, or cancel a batch.",
+    )
+    BACKLOG_FULL = (
+        503,
+        "As many items wait as may",
+        "Send the same request again after Retry-After, with the same Idempotency-Key.",
+    )
+    MANIFEST_NOT_READY = (
+        409,
+        "The features are not extracted yet",
+        "Ask again after Retry-After seconds, or look at the task's status.",
+    )
+    MANIFEST_OF_BATCH = (
+        409,
+        "A batch has no manifest of its own",
+        "Ask for the manifests of its items by their task_id; the batch's status lists them.",
+    )
+    MANIFEST_MISSING = (409, "The task has no manifest", "Only extractions have one.")
+    EXTRACTION_FAILED = (
+        409,
+        "The features could not be extracted",
+        "Read why in reason; send another file, or retry the job.",
+    )
     # webhooks
     WEBHOOK_ENDPOINT_NOT_FOUND = (
         404,

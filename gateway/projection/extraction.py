@@ -35,6 +35,7 @@ from schemas.events import (
     FeaturesExtracted,
     JobCanceled,
     JobFailed,
+    JobRetried,
 )
 from topics.codec import Envelope
 
@@ -52,6 +53,8 @@ class Batch:
     client: str = ""
     callback_id: str = ""
     created_ms: int = 0
+    attempt: int = 1
+    """The newest attempt of any of its items."""
     canceled: Failure | None = None
     """Who canceled it; its items that had not ended end with it."""
 
@@ -77,7 +80,9 @@ def batch_of(document: Document) -> Batch | None:
     if asked is None:
         return None
     canceled, why = document.cells.get("canceled"), None
-    if canceled is not None:
+    again = document.cells.get("attempt")
+    attempt = 1 if again is None else int(again.value)
+    if canceled is not None and canceled.value["attempt"] >= attempt:
         said = canceled.value["why"]
         why = Failure(said["code"], said["message"], said["stage"])
     facts = asked.value
@@ -89,6 +94,7 @@ def batch_of(document: Document) -> Batch | None:
         client=facts["client"],
         callback_id=facts["callbackId"],
         created_ms=facts["createdMs"],
+        attempt=attempt,
         canceled=why,
     )
 
@@ -105,6 +111,12 @@ def ended(envelope: Envelope, event: JobFailed | JobCanceled, state: Cell) -> Ch
     cells: Cells = clock_cells(envelope.time_ms)
     cells["canceled"] = state
     return Document(batch_key(event.tenant, event.job_id), cells)
+
+
+def tried_again(event: JobRetried) -> Change:
+    """An item of a batch is to be done once more."""
+    cells: Cells = {"attempt": Cell(order(event.attempt), "", event.attempt)}
+    return Document(batch_key(event.tenant, event.track_id), cells)
 
 
 def _requested(envelope: Envelope, event: ExtractionRequested) -> tuple[Change, ...]:

@@ -272,7 +272,7 @@ def _ended(
 
 def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
     if extraction.is_batch(event.job_id):
-        return ()  # its items say it, too, each for itself
+        return (extraction.tried_again(event),)
     cells = job_cells(envelope, event.track_id)
     # failed -> running is the seed's transition; whether a worker has it yet, the steps tell.
     cells["state"] = state_cell(event.attempt, RUNNING, "", "running")
@@ -281,6 +281,8 @@ def _retried(envelope: Envelope, event: JobRetried) -> tuple[Change, ...]:
         envelope.id,
         {"attempt": event.attempt, "fromStage": event.from_stage, "atMs": envelope.time_ms},
     )
+    if extraction.is_batch(event.track_id):
+        return (job_change(event, cells), extraction.tried_again(event))
     if extraction.is_task(event.track_id):
         return (job_change(event, cells),)
     track = track_cells(envelope, event.job_id, event.attempt)

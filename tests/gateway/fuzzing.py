@@ -63,6 +63,7 @@ _IDS = {
     "videoId": "video_id",
     "endpointId": "endpoint_id",
     "taskId": "task_id",
+    "task_id": "task_id",
 }
 _KEPT = 40  # ids of a kind that are remembered
 
@@ -155,6 +156,8 @@ class Fuzzing:
             known = self._known.get("asset_id")
             if known and "assetId" in case.body:
                 case.body["assetId"] = self._random.choice(known)
+            if known and "input_uri" in case.body:
+                case.body["input_uri"] = f"asset:{self._random.choice(known)}"
         headers = {"X-Client-Id": "fuzz"}
         if self._random.random() < 0.3:
             headers["If-Match"] = self._random.choice(["*", '"1"', '"2"'])

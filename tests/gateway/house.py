@@ -40,6 +40,7 @@ from topics.artifacts.local import LocalStore
 from topics.artifacts.protocol import ArtifactStore
 from topics.catalog import CATALOG, partitions
 from topics.codec import Envelope
+from topics.inputs import InputSettings
 from topics.log.embedded import EmbeddedLog
 
 BASE_URL = "http://gateway.test"
@@ -87,6 +88,7 @@ class House:
     clock: Clock = field(default_factory=Clock)
     settings: GatewaySettings = field(default_factory=lambda: settings())
     elsewhere: ArtifactStore | None = None  # instead of a folder
+    inputs: InputSettings | None = None
 
     def __post_init__(self) -> None:
         self.settings = self.settings.model_copy(update={"data_dir": self.folder / "data"})
@@ -113,6 +115,7 @@ class House:
             codec=self.codec,
             clock_ms=self.clock.now_ms,
             seeds=lambda: f"seed-{next(seeds)}",
+            inputs=self.inputs or NoInputs(),
         )
         self.app = create_app(self.services)
         self._clients: list[Calls] = []
@@ -317,6 +320,17 @@ class House:
 
 class Isolated(GatewaySettings):
     """Settings that no environment or file reaches."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *others: Any, **named: Any
+    ) -> tuple[Any, ...]:
+        """Only what the test says."""
+        return (init_settings,)
+
+
+class NoInputs(InputSettings):
+    """Where inputs may come from, as the test alone says: nowhere but uploads."""
 
     @classmethod
     def settings_customise_sources(

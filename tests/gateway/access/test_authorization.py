@@ -93,6 +93,8 @@ class World:
             json={"url": "https://example.com/hook", "types": ["job.failed"]},
         )
         assert endpoint.status_code == 201, endpoint.text
+        task = house.http.post("/v1/process", json={"input_uri": f"asset:{asset}"})
+        assert task.status_code == 202, task.text
         self.clip_id = clip.headers["Location"].rpartition("/")[2]
         self.asset = asset
         self.object_key = upload["objectKey"]
@@ -104,6 +106,7 @@ class World:
             "other": "1",
             "channel_id": "studio",
             "endpoint_id": endpoint.json()["id"],
+            "task_id": task.json()["task_id"],
         }
         self.master_id = master["jobId"]
         self._bodies = DESCRIPTION["components"]["schemas"]
@@ -128,6 +131,8 @@ class World:
         body = dict(self._bodies[name].get("examples", [{}])[0])
         if "assetId" in body:
             body["assetId"] = self.asset
+        if "input_uri" in body:
+            body["input_uri"] = f"asset:{self.asset}"
         return body
 
 
@@ -250,7 +255,7 @@ def test_lists_hold_the_tenant_s_own_alone(world: World, route: Route) -> None:
         assert answer.status_code == 200
         theirs = (*(value for value in world.ids.values() if len(value) > 1), world.clip_id)
         assert not [each for each in theirs if each in answer.text]
-    elif route.path in ("/v1/tracks/import", "/v1/mastering/jobs"):
+    elif route.path in ("/v1/tracks/import", "/v1/mastering/jobs", "/v1/process"):
         problem(answer, 404, "asset_not_found")
     else:
         assert answer.status_code in (201, 202, 404), answer.text

@@ -293,7 +293,11 @@ def test_the_paths_of_the_first_documents_work(house: House) -> None:
     assert house.http.get(f"/tracks/{track}/assets").status_code == 200
     assert house.http.get(f"/jobs/{job}").json()["state"] == "succeeded"
     assert house.http.get("/jobs").status_code == 200
-    assert house.http.get(f"/status/{job}").json() == {"status": "completed", "progress": 1.0}
+    assert house.http.get(f"/status/{job}").json() == {
+        "task_id": job,
+        "status": "completed",
+        "progress": 1.0,
+    }
     body = {"filename": "a.wav", "contentType": "audio/wav", "sizeBytes": 10}
     for path in ("/uploads", "/uploads/presign", "/v1/uploads/presign"):
         assert house.http.post(path, json=body).status_code == 201

@@ -89,6 +89,19 @@ def test_a_canceled_batch_says_so_and_its_items_too() -> None:
     assert len(rest) == 2
 
 
+def test_an_item_that_is_tried_again_outlives_the_cancel_of_its_batch() -> None:
+    history = Extractions(count=2)
+    first, _ = history.ask_all()
+    history.cancel_all()
+    again = history.retry(first)
+    batch = batch_of(folded(history.envelopes)[Key("track", TENANT, BATCH)])
+    assert batch is not None
+    assert (batch.attempt, batch.canceled) == (2, None)
+    history.make(again)
+    states = [job_of(folded(history.envelopes)[job_key(TENANT, f"itm_{n}")]).state for n in (0, 1)]
+    assert states == ["succeeded", "canceled"]
+
+
 def test_a_single_file_is_a_job_of_its_own() -> None:
     history = Extractions(track_id="ext_1", count=0)
     (work,) = history.ask_all()
