@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from processors import gpu
 from processors.extraction.extractor import (
     Context,
     Cost,
@@ -65,9 +66,11 @@ class Clap:
         try:
             self._model.to(self._device)
             asked = self._features(pieces, sampling_rate=RATE_HZ, return_tensors="pt")
-            with torch.inference_mode():
+            with gpu.watched(), torch.inference_mode():
                 answer = self._model.get_audio_features(**asked.to(self._device))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not gpu.ran_out(error):
+                raise
             if self._device == "cpu":
                 raise MemoryError from None
             torch.cuda.empty_cache()

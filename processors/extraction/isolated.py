@@ -109,6 +109,8 @@ def work(order: Order, registry: Registry, settings: StageSettings, voice: Voice
             )
     except Undecodable as refused:
         voice.say(refused=refused.code, message=refused.message)
+    except gpu.GpuFailed as failed:
+        voice.say(gpu=str(failed))
     except MemoryError:
         voice.say(memory=True)
     except OSError as error:

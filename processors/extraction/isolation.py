@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from processors.extraction.orders import Order
+from processors.gpu import GpuFailed
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import ErrorCode
 from topics import logs
@@ -97,7 +98,7 @@ class Laboratory:
         """Extract into the order's folder; the one to blame when that was not possible.
 
         Raises `FileRefused`, ``OSError`` for the folder, ``MemoryError`` where no extractor is to
-        blame, ``RuntimeError`` when the process dies of something else.
+        blame, `GpuFailed`, ``RuntimeError`` when the process dies of something else.
         """
         self._ready()
         assert self._process is not None
@@ -132,6 +133,8 @@ class Laboratory:
                     return None
                 elif "refused" in said:
                     raise FileRefused(str(said["refused"]), str(said["message"]))
+                elif "gpu" in said:
+                    raise GpuFailed(str(said["gpu"]))
                 elif "memory" in said:
                     raise MemoryError
                 elif "os" in said:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from processors.runtime.results import JSON
 from schemas.documents.audio_manifest import AudioManifest, ExtractorResult
@@ -42,7 +42,7 @@ class About:
         return f"results/extraction-parts/{whose}"
 
     def key(self, name: str, version: str, parameters: JSON) -> str:
-        """Where the store keeps one."""
+        """What one is called among the parts of the file."""
         said = {
             "name": name,
             "version": version,
@@ -52,47 +52,57 @@ class About:
             "revision": self.revision,
         }
         text = json.dumps(said, sort_keys=True, allow_nan=False)
-        return f"{self.folder}/{hashlib.sha256(text.encode()).hexdigest()}.json"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Kept(BaseModel):
+    """An object of the store: the parts that one request has made, by their keys. One object and
+    not one a part, because each costs the store its syncs."""
+
+    parts: dict[str, AudioManifest]
 
 
 def kept(store: ArtifactStore, keys: Mapping[str, str], folder: str) -> dict[str, AudioManifest]:
     """The parts that are there, by extractor: manifests of one extractor each."""
-    there = set(store.keys(f"{folder}/"))
-    found = {}
-    for name, key in keys.items():
-        if key not in there:
-            continue
+    found: dict[str, AudioManifest] = {}
+    for place in store.keys(f"{folder}/"):
+        if len(found) == len(keys):
+            break
         try:
-            found[name] = AudioManifest.from_json(store.read(store.uri(key)))
+            there = _Kept.model_validate_json(store.read(store.uri(place))).parts
         except ArtifactMissing:
             continue
         except ValidationError as error:
-            _log.warning(
-                "a part of an older kind is left out", part=key, errors=len(error.errors())
-            )
+            _log.warning("parts of an older kind are left out", errors=error.error_count())
+            continue
+        found |= {name: there[key] for name, key in keys.items() if key in there}
     return found
 
 
 def keep(
     store: ArtifactStore,
     keys: Mapping[str, str],
+    folder: str,
     manifest: AudioManifest,
     stored: Sequence[Artifact],
 ) -> None:
-    """Keep what went well; ``stored`` is where the arrays are now. Who comes second changes
-    nothing."""
+    """Keep what was made here and went well; ``stored`` is where its arrays are now."""
     places = {artifact.name: artifact.uri for artifact in stored}
+    made: dict[str, AudioManifest] = {}
     for part in manifest.extractors:
-        if part.status != "ok" or part.fallback is not None or part.name not in keys:
+        if part.status != "ok" or part.fallback or part.name not in keys:
             continue
         files = tuple(
-            file.model_copy(update={"uri": places.get(_stem(file.name), file.uri)})
-            for file in part.artifacts
+            file.model_copy(update={"uri": places[_stem(file.name)]}) for file in part.artifacts
         )
-        alone = manifest.model_copy(
-            update={"extractors": (part.model_copy(update={"artifacts": files}),), "video_id": None}
+        alone = part.model_copy(update={"artifacts": files})
+        made[keys[part.name]] = manifest.model_copy(
+            update={"extractors": (alone,), "video_id": None}
         )
-        store.put_if_absent(keys[part.name], alone.to_json(), "application/json")
+    if made:
+        name = hashlib.sha256(" ".join(sorted(made)).encode()).hexdigest()
+        data = _Kept(parts=made).model_dump_json(by_alias=True).encode()
+        store.put_if_absent(f"{folder}/{name}.json", data, "application/json")
 
 
 def joined(

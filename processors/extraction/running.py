@@ -26,6 +26,7 @@ from processors.extraction.extractor import (
     Sound,
 )
 from processors.extraction.sound import Bill, Block
+from processors.gpu import GpuFailed
 from schemas.documents.audio_manifest import ArrayFile, ErrorCode, ExtractorError, ExtractorResult
 
 MOST_JSON_BYTES = 64 * 1024
@@ -95,8 +96,8 @@ class Run:
         started, shared = self._bill.clock(), self._bill.seconds
         try:
             return work()
-        except NotAvailable:
-            raise
+        except (NotAvailable, GpuFailed):
+            raise  # of the whole process, not of this extractor
         except MemoryError:
             self._fail("out_of_memory", "it needed more memory than there is")
         except _Failed as failed:

@@ -7,7 +7,7 @@ from the same bytes before, by the same version with the same parameters, is not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from schemas.events import (
     FeaturesExtracted,
 )
 from schemas.work import MANIFEST, extend
-from topics.artifacts.files import new_file
 
 MANIFEST_FILE = "audio_manifest_v1.json"
 REVISION = 1
@@ -71,7 +70,8 @@ def extraction(event: ExtractionAdmitted, task: Task) -> FeaturesExtracted:
         make=request.made,
     )
     if request.manifest is not None:
-        parts.keep(task.store, request.keys, request.manifest, result.artifacts)
+        fresh = {name: key for name, key in request.keys.items() if name in request.fresh}
+        parts.keep(task.store, fresh, request.folder, request.manifest, result.artifacts)
     facts = result.facts
     failed = all(each["status"] == "failed" for each in facts["extractors"])
     first = next((each for each in facts["extractors"] if each["code"]), None)
@@ -110,6 +110,8 @@ class _Request:
     folder: str
     manifest: AudioManifest | None = None
     """What was made for this request; None when a stored result was adopted."""
+    fresh: tuple[str, ...] = ()
+    """The extractors that were run for it."""
 
     @property
     def backend(self) -> Backend:
@@ -136,8 +138,9 @@ class _Request:
             older = parts.kept(self.task.store, self.keys, self.folder)
         blamed: dict[str, ExtractorResult] = {}
         fresh = None
-        if missing := [name for name in self.names if name not in older]:
-            fresh = self._extracted(folder, missing, blamed)
+        self.fresh = tuple(name for name in self.names if name not in older)
+        if self.fresh:
+            fresh = self._extracted(folder, self.fresh, blamed)
         whole = parts.joined(
             self.names,
             fresh,
@@ -146,9 +149,7 @@ class _Request:
             name=self.file.name,
             video_id=self.event.extraction.video_id or None,
         )
-        with new_file(folder, MANIFEST_FILE) as written:
-            written.write(whole.to_json())
-            written.publish(folder / MANIFEST_FILE)
+        (folder / MANIFEST_FILE).write_bytes(whole.to_json())
         self.manifest = whole
         here = [
             file for part in whole.extractors for file in part.artifacts if file.uri == file.name
@@ -166,7 +167,7 @@ class _Request:
         )
 
     def _extracted(
-        self, folder: Path, names: list[str], blamed: dict[str, ExtractorResult]
+        self, folder: Path, names: Sequence[str], blamed: dict[str, ExtractorResult]
     ) -> AudioManifest:
         """Extract; again without the one to blame as often as there is one."""
         lab = laboratory(self.task.settings)

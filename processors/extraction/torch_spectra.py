@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from processors import gpu
 from processors.audio import yin
 from processors.extraction import spectra
 from processors.extraction.spectra import BINS, CLASSES, RATE_HZ, STEPS_A_SEMITONE, WINDOW, Floats
@@ -28,9 +29,11 @@ def _with_memory(compute: Callable[[Any, Floats], Floats]) -> Callable[[Any, Flo
     @wraps(compute)
     def named(self: Any, rows: Floats) -> Floats:
         try:
-            with torch.inference_mode():
+            with gpu.watched(), torch.inference_mode():
                 return compute(self, rows)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not gpu.ran_out(error):
+                raise
             torch.cuda.empty_cache()
             raise MemoryError(str(error).partition("\n")[0]) from None
 

@@ -55,20 +55,18 @@ class Studio(Rig):
     def batch(self, task: str, names: list[str], **wanted: Any) -> None:
         """Ask for a batch, as the gateway does."""
         for index, name in enumerate(names):
+            chosen: dict[str, Any] = {
+                "task_id": task,
+                "index": index,
+                "count": len(names),
+                "concurrency": 2,
+                "input_uri": name,
+                "video_id": name,
+                "extractors": ("loudness",),
+            }
             event = ExtractionRequested(
                 work=Work(job_id=f"{task}-{index}", track_id=task, from_stage="extraction"),
-                extraction=Extraction(
-                    **{
-                        "task_id": task,
-                        "index": index,
-                        "count": len(names),
-                        "concurrency": 2,
-                        "input_uri": name,
-                        "video_id": name,
-                        "extractors": ("loudness",),
-                    }
-                    | wanted
-                ),
+                extraction=Extraction(**(chosen | wanted)),
             )
             self.write(event, f"{task} {index}")
 

@@ -15,6 +15,7 @@ import soundfile
 
 from processors.extraction import stage as stage_module
 from processors.extraction.stage import extraction
+from processors.gpu import GpuFailed
 from processors.runtime import Reject
 from processors.runtime.testing import StageEnvironment
 from schemas.documents.audio_manifest import AudioManifest
@@ -181,6 +182,18 @@ def test_one_that_misbehaves_fails_alone(
     manifest = manifest_of(environment, event)
     assert [each.name for each in manifest.extractors] == ["loudness", name, "spectral"]
     assert manifest.result("loudness").features
+
+
+def test_a_gpu_that_fails_is_nobodys_fault_and_its_process_is_replaced(
+    environment: StageEnvironment,
+) -> None:
+    done(environment, admitted("a.wav", "loudness"))
+    assert stage_module._laboratory is not None
+    before = stage_module._laboratory.pid
+    with pytest.raises(GpuFailed, match="illegal memory access"):
+        environment.run(extraction, admitted("a.wav", "gpu", "spectral"))
+    assert statuses(done(environment, admitted("a.wav", "spectral"))) == {"spectral": "ok"}
+    assert stage_module._laboratory.pid != before
 
 
 def test_several_that_misbehave(environment: StageEnvironment) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from processors.extraction.extractor import Context, Cost, Features, Sound
+from processors.gpu import GpuFailed
 
 
 class Troubled:
@@ -40,6 +41,8 @@ class Troubled:
                     self._eaten.append(bytearray(b"x" * (32 << 20)))
             case "dies":
                 os.kill(os.getpid(), signal.SIGSEGV)
+            case "gpu":
+                raise GpuFailed("CUDA error: an illegal memory access was encountered")
             case "raises":
                 raise ZeroDivisionError("in the middle")
             case _:
@@ -70,6 +73,10 @@ def dies() -> Troubled:
     return Troubled("dies")
 
 
+def gpu() -> Troubled:
+    return Troubled("gpu")
+
+
 def raises() -> Troubled:
     return Troubled("raises")
 
@@ -82,7 +89,7 @@ def fine() -> Troubled:
     return Troubled("fine")
 
 
-NAMES = ("hangs", "spins", "eats", "dies", "raises", "nan", "fine")
+NAMES = ("gpu", "hangs", "spins", "eats", "dies", "raises", "nan", "fine")
 
 
 def install(folder: Path) -> Path:
