@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from itertools import chain
 
 from topics.log import TopicPartition
 
 
 class Marks:
-    """Offsets of requests that are open or done, and where it was read that they are done."""
+    """Offsets of requests that are open or done, and where that was read."""
 
     def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
         self.positions = dict(positions)
@@ -24,7 +25,7 @@ class Marks:
         self._open: set[int] = set()
         self._oldest: list[int] = []
         self._done: dict[int, tuple[TopicPartition, int] | None] = {}
-        self._releases: dict[int, tuple[TopicPartition, int]] = {}
+        self._news: dict[int, list[tuple[TopicPartition, int]]] = {}
 
     def asked(self, offset: int) -> None:
         """A request was read."""
@@ -36,15 +37,15 @@ class Marks:
         """A record that tells of a release or an ending was read."""
         self.positions[tp] = max(self.positions.get(tp, 0), offset + 1)
 
-    def released(self, offset: int, tp: TopicPartition, at: int) -> None:
-        """An open item is known to be released by the record ``at``."""
-        self._releases[offset] = (tp, at)
+    def told(self, offset: int, tp: TopicPartition, at: int) -> None:
+        """The record ``at`` says something of an open item that a successor has to know."""
+        self._news.setdefault(offset, []).append((tp, at))
 
     def done(self, offset: int, by: tuple[TopicPartition, int] | None) -> None:
         """An item is done; ``by`` is the record that says so, None where another topic does that is
         always read whole."""
         self._open.discard(offset)
-        self._releases.pop(offset, None)
+        self._news.pop(offset, None)
         self._done[offset] = by
 
     def low_water(self) -> int:
@@ -58,7 +59,7 @@ class Marks:
         low = self.low_water()
         self._done = {offset: by for offset, by in self._done.items() if offset >= low}
         found = dict(self.positions)
-        for by in (*self._done.values(), *self._releases.values()):
+        for by in (*self._done.values(), *chain.from_iterable(self._news.values())):
             if by is not None:
                 found[by[0]] = min(by[1], found.get(by[0], by[1]))
         return found

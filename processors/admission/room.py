@@ -67,6 +67,9 @@ class Item:
     traceparent: str = ""
     partition: int | None = None
     """Where it was released to; None while it waits."""
+    away: bool = False
+    """Its try failed, and the next one comes by itself after a while: meanwhile it takes nobody's
+    place but that of its own batch."""
 
     @property
     def id(self) -> str:
@@ -146,13 +149,13 @@ class Room:
 
     @property
     def in_flight(self) -> int:
-        """Items that are released and not done."""
+        """Items that are released, not done, and not put off."""
         return len(self._taken)
 
     @property
     def waiting(self) -> int:
         """Items that wait for their turn."""
-        return len(self.items) - len(self._taken)
+        return sum(each.waiting for each in self._clients.values())
 
     @property
     def waiting_s(self) -> float:
@@ -214,6 +217,15 @@ class Room:
         self._waiting_s -= item.cost_s
         self._line_up(item.task, client)
 
+    def put_off(self, item_id: str, attempt: int) -> Item | None:
+        """A try of it failed and another one comes later. None when it is not in work."""
+        item = self.items.get(item_id)
+        if item is None or item.attempt != attempt or item.partition is None or item.away:
+            return None
+        item.away = True
+        self._vacate(item)
+        return item
+
     def ended(self, item_id: str, attempt: int) -> Item | None:
         """It is done, failed or canceled. None when it was not open."""
         item = self.items.get(item_id)
@@ -240,10 +252,9 @@ class Room:
             client.waiting -= 1
             self._waiting_s -= item.cost_s
         else:
-            client.in_flight -= 1
             task.in_flight -= 1
-            if self._taken.get(item.partition) == item.id:
-                del self._taken[item.partition]
+            if not item.away:
+                self._vacate(item)
         if not task.open:
             del self._tasks[item.task]
         else:
@@ -252,6 +263,13 @@ class Room:
             del self._clients[item.who]
         if not self.items:
             self._waiting_s = 0.0  # of many small differences a little would be left
+
+    def _vacate(self, item: Item) -> None:
+        """Its place is another's."""
+        assert item.partition is not None
+        self._clients[item.who].in_flight -= 1
+        if self._taken.get(item.partition) == item.id:
+            del self._taken[item.partition]
 
     # Whose turn it is.
 

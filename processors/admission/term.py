@@ -27,12 +27,16 @@ from schemas.events import (
     FeaturesExtracted,
     JobCanceled,
     JobFailed,
+    StepFailed,
 )
 from schemas.work import ADMISSION as NAME
 from topics import logs
 from topics.admission import WaitingRoom
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Log, Outgoing, Record, TopicPartition
+
+TOLD = (ExtractionAdmitted, FeaturesExtracted, StepFailed, JobFailed)
+"""What tells of items besides their requests and cancels."""
 
 _AT_ONCE = 500  # records of one transaction: some 500 kB
 _TIDY_S = 1.0  # between two commits of what is done, and between two reports
@@ -60,12 +64,11 @@ class Term:
         self._requests = TopicPartition(codec.on_log(ExtractionRequested.topic), 0)
         self._producer = log.producer(codec.on_log(NAME))
         try:
-            told = [codec.on_log(kind.topic) for kind in (ExtractionAdmitted, FeaturesExtracted)]
-            told.append(codec.on_log(JobFailed.topic))
+            told = [codec.on_log(kind.topic) for kind in TOLD]
             canceled = codec.on_log(JobCanceled.topic)
             report = _last_report(log, codec)
             start = {tp: at for tp, at in _marks(report, codec).items() if tp.topic in told}
-            count = log.topics()[told[0]]
+            count = log.topics()[codec.on_log(ExtractionAdmitted.topic)]
             self._room = Room(limits, count)
             if report is not None:
                 self._room.remember(report.sequence, report.virtual_now, report.served)
@@ -157,10 +160,15 @@ class Term:
             case ExtractionAdmitted():
                 item = self._room.items.get(event.work.job_id)
                 if item is not None and item.attempt == event.work.attempt:
-                    self._marks.released(item.offset, record.tp, record.offset)
+                    self._marks.told(item.offset, record.tp, record.offset)
                 self._room.released(event, record.partition)
             case FeaturesExtracted():
                 self._over(event.work.job_id, event.work.attempt, record)
+            case StepFailed():
+                # Its next try comes by itself, through a delay topic.
+                item = self._room.put_off(event.job_id, event.attempt)
+                if item is not None:
+                    self._marks.told(item.offset, record.tp, record.offset)
             case JobFailed():
                 self._over(event.job_id, event.attempt, record)
             case JobCanceled():

@@ -34,7 +34,7 @@ def test_from_the_marks_on_the_same_items_are_open(acts: list[tuple[str, int]]) 
             item = sorted(free)[number % len(free)]
             free.discard(item)
             marks.saw(RELEASES, len(released))
-            marks.released(item, RELEASES, len(released))
+            marks.told(item, RELEASES, len(released))
             released.append(item)
         elif what == "end" and open_ - free:
             item = sorted(open_ - free)[number % len(open_ - free)]

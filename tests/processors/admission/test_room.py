@@ -25,6 +25,7 @@ class Life:
     requests: list[Item] = field(default_factory=list)
     releases: list[tuple[ExtractionAdmitted, int]] = field(default_factory=list)
     ended: list[tuple[str, int]] = field(default_factory=list)
+    put_off: list[tuple[str, int]] = field(default_factory=list)
     room: Room = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +49,13 @@ class Life:
             self.ended.append((chosen.id, chosen.attempt))
             self.room.ended(*self.ended[-1])
 
+    def fail(self, choice: int) -> None:
+        busy = sorted(each.id for each in self.room.items.values() if in_work(each))
+        if busy:
+            chosen = self.room.items[busy[choice % len(busy)]]
+            self.put_off.append((chosen.id, chosen.attempt))
+            assert self.room.put_off(*self.put_off[-1]) is chosen
+
     def restart(self) -> None:
         """Another room, made of the log alone; topics are read one after the other."""
         room = Room(self.limits, PARTITIONS)
@@ -55,9 +63,15 @@ class Life:
             room.ask(Item(one.event, one.cause, one.offset, one.arrived_ms))
         for event, partition in self.releases:
             room.released(event, partition)
+        for failed in self.put_off:
+            room.put_off(*failed)
         for ended in self.ended:
             room.ended(*ended)
         self.room = room
+
+
+def in_work(each: Item) -> bool:
+    return each.partition is not None and not each.away
 
 
 TASKS = {f"t{n}": (f"c{n % 3}", n % 4) for n in range(7)}  # task -> client, concurrency
@@ -71,6 +85,7 @@ acts = st.one_of(
     asks,
     st.tuples(st.just("release"), st.just(""), st.just(0.0)),
     st.tuples(st.just("end"), st.just(""), st.floats(0, 50)),
+    st.tuples(st.just("fail"), st.just(""), st.floats(0, 50)),
     st.tuples(st.just("restart"), st.just(""), st.just(0.0)),
 )
 lives = st.lists(acts, max_size=120)
@@ -87,6 +102,8 @@ def _live(acts: list[tuple[str, str, float]], *, restarts: bool) -> Life:
             life.release()
         elif what == "end":
             life.end(int(number))
+        elif what == "fail":
+            life.fail(int(number))
         elif restarts:
             life.restart()
         _within_limits(life.room)
@@ -94,14 +111,15 @@ def _live(acts: list[tuple[str, str, float]], *, restarts: bool) -> Life:
 
 
 def _within_limits(room: Room) -> None:
-    busy = [each for each in room.items.values() if each.partition is not None]
+    released = [each for each in room.items.values() if each.partition is not None]
+    busy = [each for each in released if in_work(each)]
     assert len(busy) == room.in_flight <= LIMITS.in_flight
     assert len({each.partition for each in busy}) == len(busy), "a partition an item"
     assert max(Counter(each.who for each in busy).values(), default=0) <= LIMITS.a_client
-    for task, count in Counter(each.task for each in busy).items():
+    for task, count in Counter(each.task for each in released).items():
         concurrency = TASKS.get(task, ("", 0))[1]
         assert not concurrency or count <= concurrency
-    assert room.waiting == len(room.items) - len(busy) == sum(room.clients().values())
+    assert room.waiting == len(room.items) - len(released) == sum(room.clients().values())
 
 
 @given(lives)
@@ -119,7 +137,7 @@ def test_every_item_is_released_exactly_once(acts: list[tuple[str, str, float]])
     while life.room.items:
         while life.release():
             pass
-        assert life.room.in_flight, "somebody waits and nobody is in work"
+        assert any(each.partition is not None for each in life.room.items.values()), "stuck"
         life.end(0)
     names = Counter(event.work.job_id for event, _ in life.releases)
     assert names == Counter(each.id for each in life.requests)
@@ -189,6 +207,26 @@ def test_a_batch_of_concurrency_one_goes_one_by_one() -> None:
     assert room.next() is None
     room.ended(release.item.id, 1)
     assert room.next() is not None
+
+
+def test_what_waits_for_its_next_try_blocks_its_own_batch_only() -> None:
+    room = Room(Limits(in_flight=1, a_client=1), PARTITIONS)
+    for n in range(2):
+        room.ask(item(requested(f"i{n}", "t", concurrency=1), n))
+    release = room.next()
+    assert release is not None
+    room.released(admitted(release), release.partition)
+    assert room.put_off("i0", 1) is not None
+    assert room.put_off("i0", 1) is None
+    assert room.next() is None, "one of the batch is under way"
+    room.ask(item(requested("other"), 2))
+    other = room.next()
+    assert other is not None
+    assert other.item.id == "other"
+    room.ended("i0", 1)
+    head = room.next()
+    assert head is not None
+    assert head.item.id in ("i1", "other")
 
 
 def test_a_newer_attempt_takes_the_place_of_an_older_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 
+from schemas.events import StepFailed
 from tests.processors.admission.hall import Hall, once_each, until
 from topics.log import TopicPartition
 
@@ -66,6 +67,23 @@ def test_a_retry_of_what_was_canceled_is_released(hall: Hall) -> None:
         hall.ask("i", attempt=2)
         hall.wait_for_names(2)
     assert [event.work.attempt for event in hall.admitted()] == [1, 2]
+
+
+def test_items_that_wait_for_their_next_try_block_nobody(hall: Hall) -> None:
+    with hall.admission(admission_in_flight=2):
+        hall.ask("bad1", "bad2")
+        hall.wait_for_names(2)
+        hall.ask("good", client="b")
+        for name in ("bad1", "bad2"):
+            failed = StepFailed(
+                job_id=name,
+                track_id=name,
+                stage="extraction",
+                code="crashed",
+                retry_after_ms=30_000,
+            )
+            hall.write(failed, f"{name} failed")
+        assert hall.wait_for_names(3)[2] == "good"
 
 
 def test_poison_is_set_aside(hall: Hall) -> None:
