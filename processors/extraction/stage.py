@@ -17,7 +17,7 @@ from processors.extraction.isolation import FileRefused, Laboratory, Told
 from processors.extraction.opening import Opened, opened
 from processors.extraction.orders import Order
 from processors.extraction.places import places
-from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import Made, MadeFile, Reject, Retry, Sla, Task, stage
 from processors.runtime.results import JSON
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import AudioManifest, ExtractorError, ExtractorResult
@@ -193,7 +193,7 @@ class _Request:
             except FileRefused as refused:
                 raise Reject(refused.code, refused.message) from refused
             if guilty is None:
-                return AudioManifest.from_json((folder / MANIFEST_FILE).read_bytes())
+                return self._unchanged((folder / MANIFEST_FILE).read_bytes())
             self.task.log.warning("an extractor was ended", extractor=guilty.name, code=guilty.code)
             given: Any = dict(self.parameters.get(guilty.name, {}))  # JSON, as it was checked
             blamed[guilty.name] = ExtractorResult(
@@ -203,6 +203,17 @@ class _Request:
                 parameters=given,
                 error=ExtractorError(code=guilty.code, message=guilty.message),
             )
+
+    def _unchanged(self, manifest: bytes) -> AudioManifest:
+        """A file under a root can be written to while it is read: then nothing is kept of it."""
+        found = AudioManifest.from_json(manifest)
+        if found.input.sha256 != self.file.sha256:
+            raise Retry(
+                5.0,
+                "input_changed",
+                "The file was changed while it was read; it is read again.",
+            )
+        return found
 
 
 def _request(event: ExtractionAdmitted, file: Opened, task: Task) -> _Request:

@@ -14,9 +14,10 @@ import pytest
 import soundfile
 
 from processors.extraction import stage as stage_module
+from processors.extraction.opening import Opened, opened
 from processors.extraction.stage import extraction
 from processors.gpu import GpuFailed
-from processors.runtime import Reject
+from processors.runtime import Reject, Retry
 from processors.runtime.testing import StageEnvironment
 from schemas.documents.audio_manifest import AudioManifest
 from schemas.events import Artifact, Extraction, ExtractionAdmitted, FeaturesExtracted, Work
@@ -118,6 +119,21 @@ def test_a_file_under_a_root(environment: StageEnvironment) -> None:
             stored = places[part.name]
             assert (stored.sha256, stored.bytes) == (file.sha256, file.bytes)
             assert stored.uri.rpartition("/")[0] == places["manifest"].uri.rpartition("/")[0]
+
+
+def test_a_file_that_changes_meanwhile_is_read_again(
+    environment: StageEnvironment, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(*given: Any) -> Opened:
+        found = opened(*given)
+        return Opened(found.path, "0" * 64, found.name)
+
+    monkeypatch.setattr(stage_module, "opened", before)
+    with pytest.raises(Retry) as again:
+        environment.run(extraction, admitted())
+    assert again.value.code == "input_changed"
+    monkeypatch.setattr(stage_module, "opened", opened)
+    assert done(environment, admitted()).status == "completed"
 
 
 def test_an_upload(environment: StageEnvironment, media: Path) -> None:
