@@ -23,8 +23,11 @@ def write_arrays(
     name: str,
     arrays: Mapping[str, npt.NDArray[Any]],
     units: Mapping[str, str],
+    *,
+    durable: bool = True,
 ) -> ArrayFile:
-    """Write ``{name}.npz`` whole or not at all. Raises ``OSError`` or `StoreFull`."""
+    """Write ``{name}.npz`` whole or not at all, on disk when this returns unless it is a passing
+    copy (not ``durable``). Raises ``OSError`` or `StoreFull`."""
     file_name = f"{name}.npz"
     with new_file(folder, file_name) as file:
         packed = io.BytesIO()
@@ -39,7 +42,7 @@ def write_arrays(
                     compresslevel=1,
                 )
         file.write(packed.getvalue())
-        file.publish(folder / file_name)
+        file.publish(folder / file_name, durable=durable)
         return ArrayFile(
             name=file_name,
             uri=file_name,

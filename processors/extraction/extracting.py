@@ -60,6 +60,8 @@ class Options:
     clock: Clock = time.perf_counter
     spectra: Device | None = None
     """Where spectra are computed, instead of what ``device`` names."""
+    durable: bool = True
+    """False for a folder whose files are copied elsewhere at once."""
     watch: Watch = unwatched
     opened: Callable[[float | None], None] = lambda seconds: None
     """Told the file's length in seconds, if it says one."""
@@ -111,7 +113,10 @@ def extract_file(
             if progress is not None and facts.seconds:
                 progress(min(1.0, frames / (facts.seconds * facts.rate)))
     results = tuple(
-        runs[name].finish(folder) if name in runs else _unknown(name, registry) for name in names
+        runs[name].finish(folder, durable=options.durable)
+        if name in runs
+        else _unknown(name, registry)
+        for name in names
     )
     if device.fallback is not None:
         shared = {name for name in runs if registry.extractors[name].device == "shared"}
@@ -137,7 +142,7 @@ def extract_file(
     )
     with new_file(folder, MANIFEST) as file:
         file.write(manifest.to_json())
-        file.publish(folder / MANIFEST)
+        file.publish(folder / MANIFEST, durable=options.durable)
     if progress is not None:
         progress(1.0)
     return manifest

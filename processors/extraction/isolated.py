@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import pickle
@@ -33,6 +34,7 @@ from processors.extraction.spectra import CpuSpectra
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import Fallback
 from topics import logs
+from topics.artifacts.protocol import StoreFull
 
 _OFTEN_S = 0.1  # between two words about the progress
 _PLACE_LOOK_S = 0.02  # between two looks for a free place: files may take less than a tenth
@@ -101,6 +103,7 @@ def work(order: Order, registry: Registry, settings: StageSettings, voice: Voice
                     parameters=order.parameters,
                     registry=registry,
                     spectra=device,
+                    durable=False,
                     watch=voice.watch,
                     opened=voice.opened,
                 ),
@@ -113,6 +116,8 @@ def work(order: Order, registry: Registry, settings: StageSettings, voice: Voice
         voice.say(gpu=str(failed))
     except MemoryError:
         voice.say(memory=True)
+    except StoreFull:
+        voice.say(os=errno.ENOSPC, message="no room is left")
     except OSError as error:
         voice.say(os=error.errno or 0, message=str(error.strerror))
     else:

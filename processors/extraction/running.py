@@ -114,7 +114,7 @@ class Run:
         self.error = ExtractorError(code=code, message=f"{self.name}: {message}")
         self._extraction = None
 
-    def finish(self, folder: Path) -> ExtractorResult:
+    def finish(self, folder: Path, *, durable: bool = True) -> ExtractorResult:
         """Ask for the features and write the arrays. Raises ``OSError`` for the folder only."""
         extraction = self._extraction
         features = None
@@ -136,7 +136,9 @@ class Run:
                 named = ", ".join(bad[:5]) + (" …" if len(bad) > 5 else "")
                 self._fail("not_finite", f"it gave values that are no numbers: {named}")
             if arrays:
-                artifacts.append(write_arrays(folder, self.name, arrays, features.units))
+                artifacts.append(
+                    write_arrays(folder, self.name, arrays, features.units, durable=durable)
+                )
         return ExtractorResult(
             name=self.name,
             version=str(self._extractor.version),

@@ -52,7 +52,8 @@ def laboratory(settings: StageSettings) -> Laboratory:
     produces=(FeaturesExtracted,),
     # All extractors together are 25 times as fast as the sound; one that hangs is ended by itself.
     sla=Sla(base_s=120, per_second=0.5),
-    slots=2,
+    # What computes waits for a place on the CPU; one more fetches and stores meanwhile.
+    slots=3,
     measure=metrics.count,
 )
 def extraction(event: ExtractionAdmitted, task: Task) -> FeaturesExtracted:
