@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.access.quotas import job_options
 from gateway.documents import GivenLyrics, lyrics_from
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
@@ -62,6 +63,7 @@ def import_track(services: Services, caller: Caller, wanted: Import, attempt: At
         lyrics=lyrics,
         artifacts=(asset.artifact,),
         callback_id=callback_id,
+        options=job_options(settings, caller),
     )
     event = ImportRequested(work=work, asset_id=asset.asset_id)
     known = attempt.resumed and services.store.job(caller.tenant, job_id) is not None

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from pydantic import ValidationError
 
+from gateway.access.quotas import job_options
 from gateway.guard.clients import Caller
 from gateway.guard.idempotency import Attempt
 from gateway.guard.problems import Code, Problem
@@ -105,6 +106,7 @@ def master(services: Services, caller: Caller, wish: Wish, attempt: Attempt) -> 
             artist=wish.artist,
             artifacts=tuple(sources),
             callback_id=callback_id,
+            options=job_options(services.settings, caller),
         )
         event = MasteringRequested(
             work=work,

@@ -166,8 +166,7 @@ class GatewaySettings(BusSettings):
     quota_song_seconds: float = Field(
         default=0.0,
         ge=0,
-        description="Longest song of a tenant in seconds, where its file says its length (WAV, "
-        "AIFF, FLAC); 0: as long as stages take.",
+        description="Longest song of a tenant in seconds; 0: as long as stages take.",
     )
     quota_stored_bytes: int = Field(
         default=0, ge=0, description="Bytes of uploads that a tenant may keep; 0: any number."

@@ -378,10 +378,8 @@ def _charge(services: Services, caller: Caller, upload_id: str, size: int) -> No
 def _too_long(
     services: Services, caller: Caller, upload: Upload, format_: str, head: bytes, size: int
 ) -> Problem | None:
-    """Why a song is longer than its tenant may have, where its head says how long it is.
-
-    TODO(issue 9): MP3, M4A and OGG do not say; the stages know after decoding, and would need the
-    tenant's quota in the work they are given.
+    """Why a song is longer than its tenant may have, where its head says how long it is. Of the
+    others (MP3, M4A, OGG) the stage that decodes them says it: the job carries the quota.
     """
     most_s = allowance(services.settings, caller).song_s
     seconds = stated_seconds(head, format_, size) if most_s is not None else None

@@ -67,6 +67,9 @@ ADMISSION = "admission"
 DELIVERY = "delivery"
 """What sends webhooks, where processes are named by what they do."""
 
+SONG_SECONDS = "song.maxSeconds"
+"""Option of a job: the longest song that its tenant may have, in seconds."""
+
 MANIFEST = "manifest"
 """The document of what was extracted, as an artifact of the item."""
 

@@ -17,6 +17,7 @@ from gateway.guard.problems import Code, Problem
 from gateway.projection.job import JobState
 from gateway.projection.store import ProjectionStore
 from gateway.settings import GatewaySettings
+from schemas.work import SONG_SECONDS
 
 RETRY_BUSY_S = 30
 """What a tenant with too many open jobs waits: a song of four minutes takes about 20 s."""
@@ -42,6 +43,12 @@ def allowance(settings: GatewaySettings, caller: Caller) -> Allowance:
         else (own.concurrent_jobs, own.song_seconds, own.stored_bytes)
     )
     return Allowance(jobs or None, song_s or None, stored or None)
+
+
+def job_options(settings: GatewaySettings, caller: Caller) -> dict[str, str]:
+    """What a job carries of the caller's allowance, for the stages that decode its song."""
+    most_s = allowance(settings, caller).song_s
+    return {} if most_s is None else {SONG_SECONDS: str(most_s)}
 
 
 class Admissions:

@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 from processors.mastering import read_document, required, songs
+from processors.quotas import check_length
 from processors.runtime import Made, MadeFile, Reject, Result, Sla, Task, stage
 from schemas.documents.analysis import Analysis
 from schemas.events import Analyzed, Artifact, Backend, MasteringRequested
@@ -43,6 +44,7 @@ def analysis(event: MasteringRequested, task: Task) -> Analyzed:
         result = _measured(song.required("source"), song.named("analysis-before"), task)
         made += result.artifacts
         measured.append(_read(result, task))
+        check_length(work, measured[-1].source.duration_s)
         reused = reused and result.reused
         task.sized(sum(each.source.duration_s for each in measured) * wanted.songs / len(measured))
     if find(work, "reference") is not None:

@@ -16,6 +16,7 @@ from processors.audio.samples import Audio
 from processors.audio.undecodable import Undecodable
 from processors.choices import Computing, choose, loading
 from processors.karaoke import required
+from processors.quotas import check_length
 from processors.runtime import JSON, Made, MadeFile, Reject, Sla, Task, stage
 from processors.separation.early import Early
 from processors.separation.separator import Separator
@@ -56,6 +57,7 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
 
     def separate(folder: Path) -> Made:
         mix = _decoded(song.path, task)
+        check_length(work, mix.seconds)
         task.sized(mix.seconds)
         with task.gpu(separator.gpu_mib):
             stems = separator.separate(mix, lambda share: task.progress(0.85 * share, "separating"))
@@ -84,6 +86,8 @@ def separation(event: ImportRequested | ReprocessRequested, task: Task) -> Separ
     result = task.result(
         inputs=[song.sha256], backend=backend, parameters=parameters, make=separate
     )
+    # Of a result that was there already, made when more was allowed.
+    check_length(work, int(str(result.facts["durationMs"])) / 1000)
     # The memory of a GPU may have run out on the way.
     backend = replace(backend, device=str(result.facts["device"]))
     return Separated(

@@ -31,7 +31,7 @@ from schemas.events import (
     MasteringRequested,
     Work,
 )
-from schemas.work import EVERY_STAGE, MASTERING_STAGES
+from schemas.work import EVERY_STAGE, MASTERING_STAGES, SONG_SECONDS
 from schemas.work import find as artifact_of
 from tests import programmes
 
@@ -330,6 +330,15 @@ def test_a_song_over_the_limit_is_refused_after_decoding_too(tmp_path: Path) -> 
     with pytest.raises(Reject) as refusal:
         env.run(analysis, request)
     assert refusal.value.code == "too_long"
+
+
+def test_a_song_longer_than_its_tenant_may_have_is_refused(tmp_path: Path) -> None:
+    env = StageEnvironment(tmp_path)
+    source = env.put("source", song(tmp_path))
+    job = work(artifacts=(source,), options={SONG_SECONDS: "2.0"})
+    with pytest.raises(Reject) as refusal:
+        env.run(analysis, MasteringRequested(work=job, mastering=Mastering()))
+    assert refusal.value.code == "quota_song_length"
 
 
 def test_a_reference_that_is_no_sound_is_named(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from schemas.events import (
     Transcribed,
     Work,
 )
-from schemas.work import STAGES
+from schemas.work import SONG_SECONDS, STAGES
 from schemas.work import find as artifact_of
 from tests import songs
 
@@ -163,6 +163,19 @@ def test_a_song_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Reject) as refusal:
         env.run(separation, ImportRequested(work=work(artifacts=(source,))))
     assert refusal.value.code == "too_long"
+
+
+def test_a_song_longer_than_its_tenant_may_have_is_refused(tmp_path: Path) -> None:
+    env = StageEnvironment(tmp_path)
+    source = env.put("source", songs.make("short", seed=3).path)
+    allowed = work(artifacts=(source,), options={SONG_SECONDS: "60.0"})
+    env.run(separation, ImportRequested(work=allowed))
+    shorter = replace(allowed, job_id="job_2", options={SONG_SECONDS: "5.0"})
+    for job in (shorter, replace(shorter, job_id="job_3", force=True)):
+        with pytest.raises(Reject) as refusal:  # also where the result is there already
+            env.run(separation, ImportRequested(work=job))
+        assert refusal.value.code == "quota_song_length"
+        assert "may have 5 s" in refusal.value.message
 
 
 def test_silence_cannot_be_aligned_and_says_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gateway.access.quotas import allowance
 from gateway.guard.clients import Caller
 from gateway.settings import Quota
+from schemas.work import SONG_SECONDS
 from tests.gateway.access.conftest import Guarded, guarded_house
 from tests.gateway.calls import Calls
 from tests.gateway.house import WAV, House, problem, settings
@@ -122,6 +123,24 @@ def test_a_song_may_be_so_long(tmp_path: Path) -> None:
         )
         problem(again, 413, "quota_song_length")
         assert asset_of(guarded.client("other"))
+    finally:
+        guarded.house.close()
+
+
+def test_a_song_that_does_not_say_its_length_carries_the_quota_to_who_decodes_it(
+    tmp_path: Path,
+) -> None:
+    guarded = guarded_by(tmp_path, song_seconds=60)
+    try:
+        for tenant, options in (("studio", {SONG_SECONDS: "60.0"}), ("other", {})):
+            client = guarded.client(tenant)
+            asset = asset_of(client)
+            taken = client.post("/v1/tracks/import", json={"assetId": asset})
+            assert taken.status_code == 202, taken.text
+            job = guarded.house.store.job(tenant, taken.json()["jobId"])
+            assert job is not None
+            assert job.work is not None
+            assert job.work.options == options
     finally:
         guarded.house.close()
 
