@@ -50,7 +50,8 @@ def make_clip(
             if out is not None:
                 _saved(client, files, out)
     except httpx.HTTPStatusError as error:
-        fail(escape(_in_words(error.response)) + _goes_on(job_id, url))
+        away = error.response.status_code >= 500
+        fail(escape(_in_words(error.response)) + (_goes_on(job_id, url) if away else ""))
     except httpx.HTTPError as error:
         gone = f"the gateway at {url} does not answer ({type(error).__name__}); is it running?"
         fail(escape(gone) + _goes_on(job_id, url))
@@ -75,13 +76,14 @@ def _in_words(answer: httpx.Response) -> str:
 
 def _asked(client: httpx.Client, channel: str, user: str) -> str:
     answer = client.post(f"/api/music-clips/channels/{channel}/runOnce", json={"userId": user})
-    body: Json = answer.json()
     if answer.status_code != 202:
-        known = client.get("/api/music-clips/channels").json().get("channels", [])
-        names = ", ".join(each["channelId"] for each in known) or "none yet"
-        more = f"; there are: {names}" if body.get("error") == "CHANNEL_NOT_FOUND" else ""
-        fail(f"{body.get('error', answer.status_code)}: {body.get('message', '')}{more}")
-    return str(body["jobId"])
+        why = _in_words(answer)
+        if why.startswith("CHANNEL_NOT_FOUND"):
+            known = client.get("/api/music-clips/channels").json()["channels"]
+            names = ", ".join(each["channelId"] for each in known) or "none yet"
+            why += f"; there are: {names}"
+        fail(escape(why))
+    return str(answer.json()["jobId"])
 
 
 def _followed(client: httpx.Client, job_id: str) -> Json:

@@ -221,6 +221,17 @@ class ArtifactContract:
         again = store.complete_upload(key, upload, [(p.number, p.etag) for p in received])
         assert (again.uri, again.bytes) == (stored.uri, stored.bytes)
 
+    def test_a_part_may_have_any_size_up_to_a_limit(
+        self, store: ArtifactStore, receive: Receive, prefix: str
+    ) -> None:
+        key = f"{prefix}/song"
+        upload = store.begin_upload(key, "audio/wav")
+        url = store.sign_part(
+            key, upload, 1, ttl_s=60, ip="127.0.0.1", max_bytes=PART_BYTES, exact=False
+        )
+        tag = receive(url, b"nobody knew how long")
+        assert store.complete_upload(key, upload, [(1, tag)]).bytes == 20
+
     def test_a_part_may_be_sent_again(
         self, store: ArtifactStore, receive: Receive, prefix: str
     ) -> None:
