@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from topics.log import LogError, Reader, Record
 
 _POLL_S = 0.5
+_BEGINNING_S = 0.05
 _RECORDS = 1000
 _JOIN_S = 5.0
+_AHEAD = 5000  # records that wait to be taken in; a successor may have millions to read
+_FULL_S = 0.1
 
 
 class Follower:
@@ -19,7 +22,7 @@ class Follower:
     def __init__(self, reader: Reader, wake: Callable[[], None]) -> None:
         self._reader = reader
         self._wake = wake
-        self._found: queue.SimpleQueue[Record | LogError] = queue.SimpleQueue()
+        self._found: queue.Queue[Record | LogError] = queue.Queue(_AHEAD)
         self._over = threading.Event()
         self._known = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="admission reader", daemon=True)
@@ -27,8 +30,8 @@ class Follower:
 
     @property
     def known(self) -> bool:
-        """True once everything that was written before this began is handed over or waits to be."""
-        return self._known.is_set()
+        """True once everything that was written before this began is handed over."""
+        return self._known.is_set() and self._found.empty()
 
     def records(self) -> Iterator[Record]:
         """What came since the last call. Raises `LogError` when nothing more can be read."""
@@ -51,14 +54,24 @@ class Follower:
     def _follow(self) -> None:
         try:
             while not self._over.is_set():
-                records = self._reader.poll(_POLL_S if self.known else 0.05, _RECORDS)
+                known = self._known.is_set()
+                records = self._reader.poll(_POLL_S if known else _BEGINNING_S, _RECORDS)
                 for record in records:
-                    self._found.put(record)
-                fresh = not self.known and self._reader.caught_up()
+                    self._put(record)
+                fresh = not known and self._reader.caught_up()
                 if fresh:
                     self._known.set()
                 if records or fresh:
                     self._wake()
         except LogError as error:
-            self._found.put(error)
+            self._put(error)
             self._wake()
+
+    def _put(self, found: Record | LogError) -> None:
+        while not self._over.is_set():
+            try:
+                self._found.put(found, timeout=_FULL_S)
+            except queue.Full:
+                self._wake()
+            else:
+                return

@@ -209,21 +209,26 @@ class Room:
         if item is None or item.attempt != event.work.attempt or item.partition is not None:
             return
         item.partition = partition
-        self._taken[partition] = item.id
         client, task = self._clients[item.who], self._tasks[item.task]
         client.waiting -= 1
-        client.in_flight += 1
         task.in_flight += 1
+        if not item.away:
+            self._taken[partition] = item.id
+            client.in_flight += 1
         self._waiting_s -= item.cost_s
         self._line_up(item.task, client)
 
     def put_off(self, item_id: str, attempt: int) -> Item | None:
-        """A try of it failed and another one comes later. None when it is not in work."""
+        """A try of it failed and another one comes later; it was released, or that is read soon.
+
+        None when it is not open, or was put off before.
+        """
         item = self.items.get(item_id)
-        if item is None or item.attempt != attempt or item.partition is None or item.away:
+        if item is None or item.attempt != attempt or item.away:
             return None
         item.away = True
-        self._vacate(item)
+        if item.partition is not None:
+            self._vacate(item)
         return item
 
     def ended(self, item_id: str, attempt: int) -> Item | None:

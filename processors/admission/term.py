@@ -75,14 +75,15 @@ class Term:
             self._marks = Marks(start)
             self._committed = consumer.committed(self._requests) or 0
             self._marks.requests = self._committed
-            self._follower = Follower(log.reader([*told, canceled], start=start), wake)
+            self._reads = log.reader([*told, canceled], start=start)
         except BaseException:
             self._producer.close()
             raise
+        self._wake = wake
+        self._follower: Follower | None = None
         self._verdicts = Verdicts()
         self._canceled: dict[str, JobCanceled] = {}
         self._to_cancel: set[str] = set()
-        self._early: list[Record] = []  # requests that came before everything was known
         self._known = False
         self._unwritten: list[Outgoing] = []
         self._done_s: deque[float] = deque()
@@ -96,16 +97,19 @@ class Term:
 
     def turn(self, requests: Sequence[Record]) -> bool:
         """Take in what came, release whose turn it is; True when there is more to do at once."""
-        self._early += requests
-        if not self._known:
-            if not (self._consumer.caught_up() and self._follower.known):
-                return False
-            self._known = True
-        for record in self._early:
+        for record in requests:
             self._asked(record)
-        self._early = []
+        if self._follower is None:
+            # What is told of an item means something only behind its request.
+            if not self._consumer.caught_up():
+                return False
+            self._follower = Follower(self._reads, self._wake)
         for record in self._follower.records():
             self._told(record)
+        if not self._known:
+            if not self._follower.known:
+                return False
+            self._known = True
         self._cancel()
         more = self._release()
         self._tidy()
@@ -113,7 +117,10 @@ class Term:
 
     def close(self) -> None:
         """Let go of everything; what is not committed never was."""
-        self._follower.close()
+        if self._follower is not None:
+            self._follower.close()
+        else:
+            self._reads.close()
         self._producer.close()
 
     # What is read.

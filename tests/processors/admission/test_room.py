@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,16 +60,18 @@ class Life:
             assert self.room.put_off(*self.put_off[-1]) is chosen
 
     def restart(self) -> None:
-        """Another room, made of the log alone; topics are read one after the other."""
+        """Another room, made of the log alone: requests first, then the rest in any order."""
         room = Room(self.limits, PARTITIONS)
         for one in self.requests:
             room.ask(Item(one.event, one.cause, one.offset, one.arrived_ms))
-        for event, partition in self.releases:
-            room.released(event, partition)
-        for failed in self.put_off:
-            room.put_off(*failed)
-        for ended in self.ended:
-            room.ended(*ended)
+        told: list[Callable[[], object]] = [
+            *(partial(room.released, *release) for release in self.releases),
+            *(partial(room.put_off, *failed) for failed in self.put_off),
+            *(partial(room.ended, *ended) for ended in self.ended),
+        ]
+        random.Random(len(told)).shuffle(told)
+        for each in told:
+            each()
         self.room = room
 
 
