@@ -7,37 +7,37 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse
 
-from gateway.access.identity import ANYBODY, Identity
+from gateway.api.clip_requests import (
+    BodyDep,
+    LanguageDep,
+    OwnErrors,
+    TenantDep,
+    minutes_of,
+    request_id_of,
+)
 from gateway.api.dependencies import ServicesDep, instant
 from gateway.api.media import link
 from gateway.clips import asking, calling_back, showing
 from gateway.clips.channels import Channel, check_id, check_prompt
 from gateway.clips.credits import Credits
 from gateway.clips.refusals import Refusal, channel_not_found, job_not_found
-from gateway.clips.texts import Language, language_of, message
+from gateway.clips.texts import message
 from gateway.guard import idempotency
 from gateway.guard.clients import Caller, address_of
 from gateway.guard.idempotency import Attempt, IdempotencyKey
-from gateway.guard.problems import Problem
-from gateway.guard.responses import of_framework, of_validation, out_of_service
 from gateway.projection import cursors
 from gateway.projection.clips import CHANNEL
 from gateway.projection.job import Job
 from gateway.projection.reservations import Answer
-from gateway.projection.store import BadCursor, StoreError
+from gateway.projection.store import BadCursor
 from gateway.services import Services
-from topics.artifacts.protocol import ArtifactError
-from topics.log import LogError
 from topics.outbound.provider import ProviderSettings
 from topics.trace import trace_id
 
@@ -47,87 +47,8 @@ _MOST_PAGES = 20
 _log = structlog.get_logger("gateway")
 
 
-class _OwnErrors(APIRoute):
-    """Every refusal in the document's own body, with requestId and traceId."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler within."""
-        inner = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            request.state.request_id = ""
-            try:
-                return await inner(request)
-            except Refusal as refusal:
-                return _refused(request, refusal)
-            except Problem as problem:
-                return _refused(request, _of_problem(problem))
-            except RequestValidationError as error:
-                return _refused(request, _of_problem(of_validation(error)))
-            except HTTPException as error:
-                return _refused(request, _of_problem(of_framework(request, error)))
-            except (StoreError, ArtifactError, LogError) as error:
-                request.state.failure = repr(error)  # for the log line; it may name paths
-                return _refused(request, _of_problem(out_of_service()))
-
-        return handler
-
-
-def _of_problem(problem: Problem) -> Refusal:
-    code = problem.code
-    text = problem.detail or f"{code.title}. {code.advice}"
-    return Refusal(code.status, code.name, text, headers=problem.headers)
-
-
-def _refused(request: Request, refusal: Refusal) -> JSONResponse:
-    body = refusal.body(_request_id(request), trace_id(request.state.traceparent))
-    return JSONResponse(body, refusal.status, {"Cache-Control": "no-store"} | refusal.headers)
-
-
-def _request_id(request: Request) -> str:
-    """``req_{ms}_{random}``, one a request."""
-    if not getattr(request.state, "request_id", ""):
-        services: Services = request.app.state.services
-        request.state.request_id = f"req_{services.clock_ms()}_{secrets.token_hex(3)}"
-    return str(request.state.request_id)
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    """The body, {} for none. Raises `Refusal`."""
-    raw = await request.body()
-    if not raw.strip():
-        return {}
-    try:
-        said = json.loads(raw)
-        json.dumps(said, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        raise Refusal(400, "MALFORMED_JSON", "The body is not JSON.") from None
-    if not isinstance(said, dict):
-        raise Refusal(400, "MALFORMED_JSON", "The body is not a JSON object.")
-    return said
-
-
-def _language(request: Request) -> Language:
-    return language_of(request.headers.get("accept-language", ""))
-
-
-def _minutes(request: Request) -> float:
-    """What jobs have."""
-    provider: ProviderSettings = request.app.state.provider
-    return provider.suno_job_seconds / 60
-
-
-def _tenant(request: Request) -> str:
-    identity: Identity = getattr(request.state, "identity", ANYBODY)
-    return identity.tenant
-
-
-BodyDep = Annotated[dict[str, Any], Depends(_json)]
-LanguageDep = Annotated[Language, Depends(_language)]
-TenantDep = Annotated[str, Depends(_tenant)]
-
-router = APIRouter(prefix="/api/music-clips", tags=["clips"], route_class=_OwnErrors)
-callbacks = APIRouter(prefix="/api/webhooks/suno", tags=["clips"], route_class=_OwnErrors)
+router = APIRouter(prefix="/api/music-clips", tags=["clips"], route_class=OwnErrors)
+callbacks = APIRouter(prefix="/api/webhooks/suno", tags=["clips"], route_class=OwnErrors)
 
 
 def install(app: Any, provider: ProviderSettings | None = None) -> None:
@@ -165,7 +86,7 @@ def run_once(
             refusal = asked.refusal
             return Answer(
                 refusal.status,
-                refusal.body(_request_id(request), trace_id(asker.traceparent)),
+                refusal.body(request_id_of(request), trace_id(asker.traceparent)),
                 headers,
             )
         return Answer(
@@ -203,7 +124,7 @@ def job(
     """Always 200 for a job that exists; poll it every 3 s until stage 50, 90 or 99."""
     found = _find(services, tenant, job_id)
     body = showing.job_body(
-        found, services.clock_ms(), language, _request_id(request), _minutes(request)
+        found, services.clock_ms(), language, request_id_of(request), minutes_of(request)
     )
     return _shown(body)
 
@@ -232,7 +153,7 @@ def job_details(
         for song in (found.clip.songs if found.clip is not None else ())
     ]
     said = showing.details(found, services.clock_ms(), language)
-    about = {"songs": songs, "files": files, "requestId": _request_id(request)}
+    about = {"songs": songs, "files": files, "requestId": request_id_of(request)}
     return _shown({"success": True, "ok": True, **said, **about})
 
 
@@ -263,8 +184,8 @@ def jobs_of_channel(
                 break
     except BadCursor:
         raise _unknown_cursor() from None
-    now_ms, request_id = services.clock_ms(), _request_id(request)
-    minutes = _minutes(request)
+    now_ms, request_id = services.clock_ms(), request_id_of(request)
+    minutes = minutes_of(request)
     shown = [showing.job_body(each, now_ms, language, request_id, minutes) for each in found]
     for each in shown:
         del each["success"], each["ok"], each["requestId"]
@@ -307,7 +228,7 @@ def channels(
             for channel_id, body in left[:limit]
         ],
         "cursor": cursors.pack(0, left[limit - 1][0]) if len(left) > limit else None,
-        "requestId": _request_id(request),
+        "requestId": request_id_of(request),
     }
     return _shown({"success": True, "ok": True, **about})
 
@@ -361,7 +282,7 @@ def remove_channel(
     """Its jobs stay."""
     if not services.reservations.remove_channel(tenant, channel_id):
         raise channel_not_found(channel_id)
-    about = {"channelId": channel_id, "requestId": _request_id(request)}
+    about = {"channelId": channel_id, "requestId": request_id_of(request)}
     return _shown({"success": True, "ok": True, **about})
 
 
@@ -385,7 +306,7 @@ def called_back(
         raise Refusal(404, "JOB_NOT_FOUND", "Job not found")
     hint_id = f"hnt_{secrets.token_hex(12)}"
     calling_back.hint(services, found, body, hint_id, request.state.traceparent)
-    return _shown({"success": True, "requestId": _request_id(request)})
+    return _shown({"success": True, "requestId": request_id_of(request)})
 
 
 def _find(services: Services, tenant: str, job_id: str) -> Job:
@@ -424,7 +345,7 @@ def _channel_body(
         "channelId": channel_id,
         **Channel.read(body).wire(),
         "lastResult": result,
-        "requestId": _request_id(request),
+        "requestId": request_id_of(request),
     }
 
 
