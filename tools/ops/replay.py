@@ -31,10 +31,11 @@ from topics.catalog import CATALOG
 WORK_TOPICS = tuple(
     name
     for name, kind in EVENTS.items()
-    if "work" in kind.__dataclass_fields__ and "generation" not in kind.__dataclass_fields__
+    if "work" in kind.__dataclass_fields__
+    and not {"generation", "extraction"} & set(kind.__dataclass_fields__)
 )
 """Topics of the catalog whose events carry a job's context. Those of generated songs are not among
-them: the provider would be paid again."""
+them: the provider would be paid again. Nor those of extractions: they make no versions."""
 
 MAX_REPLAYS = 3
 """Replays that may lie behind an event which is replayed once more, unless the operator says."""

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from gateway.identifiers import new_seed
-from schemas.work import EVERY_STAGE, EVERY_STEP, VIDEO_STAGES
+from schemas.work import EVERY_STAGE, EVERY_STEP, EXTRACTION_STAGES, VIDEO_STAGES
 from tools.ops import display, reading
 from tools.ops.replay import WORK_TOPICS, Order, Request
 from tools.ops.replaying import Plan, Selection, plan_all, publish, survey
@@ -94,6 +94,8 @@ def stage_of(name: str) -> str:
     stage = EVERY_STEP.get(name, name)
     if stage not in EVERY_STAGE:
         fail(f"there is no stage '{name}'; the stages are {', '.join(EVERY_STAGE)}")
+    if stage in EXTRACTION_STAGES:
+        fail("an extraction makes no version that a replay could make anew; ask for it again")
     if stage in VIDEO_STAGES:
         fail("a video makes no version that a replay could make anew; ask for the video again")
     return stage
