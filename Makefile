@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio uppy fuzz bench bench-mastering eval lint format up api worker schemas clean
+.PHONY: help setup setup-models demo test test-fast test-models test-faults test-faults-short minio uppy fuzz bench bench-mastering load eval lint format up api worker schemas clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench: $(VENV)/.dev ## Measure separation, alignment, log and projection, as rat
 
 bench-mastering: $(VENV)/.dev ## Hold 200 masters to their promises, and one beside matchering (MATCHERING=its venv)
 	$(BIN)/python -m tests.bench.bench_mastering $(if $(MATCHERING),--matchering $(MATCHERING))
+
+load: $(VENV)/.dev ## Batches of extraction under load, with a report (CELERY=its venv REDIS=redis-server: beside the first design)
+	$(BIN)/python -m tests.bench.load $(if $(CELERY),--celery $(CELERY) --redis $(REDIS))
 
 eval: $(VENV)/.dev ## How good the karaoke is, song by song, against its targets (DATASET=folder of real songs)
 	$(BIN)/python -m tests.eval $(if $(DATASET),--dataset "$(DATASET)")

@@ -1,0 +1,1 @@
+"""Batches of extraction under load, beside the first design on Celery and Redis."""

@@ -1,0 +1,150 @@
+"""Loads the product, and the first design beside it: ``make load CELERY=venv REDIS=redis-server``.
+
+Batches of 50 and 100 files at concurrency 4 and 8 through a real gateway and worker processes; a
+short request behind a long batch; a worker killed (-9) half-way; 1,000 short files with a broken
+one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
+runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.load import files, ours, report, theirs
+from tests.bench.load.runs import Order, Run
+
+WARM = 4
+SECONDS = (6.0, 14.0)
+"""Of the files of a batch: as the clips that the first service was made for, one in ten longer."""
+
+SHORT = (1.0, 2.0)
+LIGHT = ("loudness", "spectral")
+"""For 1,000 files: what is around an extraction shows when the extraction is quick."""
+
+_console = Console()
+
+
+def _both(
+    title: str,
+    orders: Sequence[Order],
+    concurrency: int,
+    media: Path,
+    outside: theirs.Outside | None,
+    *,
+    extractors: Sequence[str] | None = None,
+    kill_at: int | None = None,
+) -> list[Run]:
+    warm = files.make(media, max(WARM, concurrency), 999, seconds=SHORT)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="load-") as name:
+        with ours.product(Path(name) / "ours", media, concurrency, warm) as made:
+            found.append(
+                ours.run(made, title, orders, concurrency, extractors=extractors, kill_at=kill_at)
+            )
+        _tell(found[-1])
+        if outside is not None:
+            with theirs.celery(outside, Path(name) / "theirs", concurrency, warm) as other:
+                found.append(
+                    theirs.run(
+                        other, title, orders, concurrency, extractors=extractors, kill_at=kill_at
+                    )
+                )
+            _tell(found[-1])
+    return found
+
+
+def _gpu() -> bool:
+    """Whether torch finds one."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def _tell(run: Run) -> None:
+    stale = "" if run.stale_s is None else f", status at most {run.stale_s:.2f} s old"
+    _console.print(
+        f"{run.title}, {run.concurrency} at once, {run.system}: {run.makespan_s:.1f} s,"
+        f" {run.rate:.2f} items/s, p50 {run.latency_s(50):.1f} s, p95 {run.latency_s(95):.1f} s,"
+        f" {run.cpu_share:.2f} cores, {run.peak_mib:.0f} MiB, {run.failed} failed,"
+        f" {run.lost} lost{stale}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def main() -> None:
+    """Run, tell, write; status 1 when the product lost anything."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--celery", type=Path, help="virtual environment with celery[redis]")
+    parser.add_argument("--redis", type=Path, help="redis-server")
+    parser.add_argument("--out", type=Path, default=Path("out/load"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100])
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[4, 8])
+    parser.add_argument("--many", type=int, default=1000, help="short files in one batch; 0: none")
+    given = parser.parse_args()
+    outside = None
+    if given.celery is not None:
+        if given.redis is None:
+            parser.error("--celery needs --redis: the path of a redis-server")
+        outside = theirs.Outside(given.celery.absolute(), given.redis.absolute())
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    batches: list[Run] = []
+    others: list[Run] = []
+    with tempfile.TemporaryDirectory(prefix="load-media-") as name:
+        media = Path(name)
+        songs = files.make(media, max(given.sizes), 1, seconds=SECONDS)
+        for concurrency in given.concurrency:
+            for size in given.sizes:
+                order = Order("web", songs[:size], concurrency=concurrency)
+                batches += _both(f"{size} files", [order], concurrency, media, outside)
+        if _gpu():
+            size, concurrency = min(given.sizes), given.concurrency[0]
+            order = Order("web", songs[:size], concurrency=concurrency, use_gpu=True)
+            batches += _both(f"{size} files on the GPU", [order], concurrency, media, None)
+        short = files.make(media, 1, 2, seconds=SHORT)
+        first = given.concurrency[0]
+        long_batch = Order("long", songs[: min(given.sizes)], concurrency=first)
+        others += _both(
+            report.FAIRNESS,
+            [long_batch, Order("short", short, after_s=3.0, concurrency=1)],
+            first,
+            media,
+            outside,
+        )
+        others += _both(
+            "A worker killed half-way",
+            [Order("web", songs[: min(given.sizes)], concurrency=first)],
+            first,
+            media,
+            outside,
+            kill_at=min(given.sizes) // 2,
+        )
+        if given.many:
+            many = files.make(media, given.many, 3, seconds=SHORT)
+            many[given.many // 2].write_bytes(b"no sound in here, only words")
+            others += _both(
+                f"{given.many} short files, one of them broken",
+                [Order("web", many, concurrency=given.concurrency[-1])],
+                given.concurrency[-1],
+                media,
+                outside,
+                extractors=LIGHT,
+            )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}."
+    path = report.write(given.out, machine, batches, others)
+    _console.print(f"the report is in [bold]{path}[/]")
+    lost = sum(run.lost for run in (*batches, *others) if run.system == "melisma")
+    raise SystemExit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()
