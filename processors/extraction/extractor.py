@@ -124,7 +124,8 @@ class Extractor(Protocol):
         ...
 
     def cost(self, seconds: float, rate: int) -> Cost:
-        """What ``seconds`` of sound at ``rate`` Hz will take."""
+        """What ``seconds`` of sound at ``rate`` Hz will take. One that takes far longer (20 times
+        that and `EXTRACTOR_TIMEOUT_SECONDS`) is taken to hang, and ended."""
         ...
 
     def extract(self, audio: Sound, context: Context) -> Extraction:
