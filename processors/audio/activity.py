@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_closing, binary_opening
 
 from processors.audio.samples import Audio
 
@@ -101,6 +100,8 @@ _FRAMES_AT_ONCE = 6000  # a minute: 40 MB of running sums at 44.1 kHz
 
 def detect(vocals: Audio, rule: ActivityRule | None = None) -> Activity:
     """Vocal activity of a stem (true or separated), one decision every 10 ms."""
+    from scipy.ndimage import binary_closing, binary_opening  # workers that only declare need none
+
     rule = rule or ActivityRule()
     rms = frame_rms(vocals.mono(), vocals.rate, rule.window_ms)
     peak = float(rms.max(initial=0.0))

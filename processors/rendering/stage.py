@@ -14,7 +14,6 @@ from processors.audio.undecodable import Undecodable
 from processors.decision.explaining import Explainer, RuleExplainer
 from processors.decision.model_explaining import ModelExplainer
 from processors.mastering import Song, read_document, songs
-from processors.rendering.master import Given, finished
 from processors.runtime import Made, MadeFile, Reject, Result, Sla, Task, stage
 from processors.settings import StageSettings
 from schemas.documents.analysis import Analysis
@@ -79,6 +78,9 @@ def explainer_of(settings: StageSettings) -> Explainer:
 
 def _mastered(song: Song, wanted: Mastering) -> Result:
     """The stored master of a song. Raises `Reject` with the musician's reason."""
+    # The worker only declares the stage; what it computes with would be a third of its memory.
+    from processors.rendering.master import Given, finished
+
     task = song.task
     source = task.fetch(song.required("source"))
     decision = task.fetch(song.required("decision"))
