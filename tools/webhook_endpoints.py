@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tools.ops.cli import Output, Url, Yes
+from tools.ops.options import Output, Url, Yes
 
 app = typer.Typer(help="List, make, pause, rotate and try webhook endpoints.", no_args_is_help=True)
 

@@ -7,34 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from tools.ops.cli_topics import topics
+from tools.ops.options import Data, DryRun, From, MaxReplays, Output, Rate, To, Url, Yes
+
 keys = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
-topics = typer.Typer(help="List, follow and provision the topics.", no_args_is_help=True)
 dlq = typer.Typer(help="Look at dead letters; replay or drop them.", no_args_is_help=True)
 jobs = typer.Typer(help="List, show, retry and cancel jobs.", no_args_is_help=True)
-
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of log, artifacts and projection."),
-]
-Output = Annotated[
-    Literal["table", "json"], typer.Option("-o", "--output", help="table for people, json.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-Rate = Annotated[
-    str | None, typer.Option("--rate", metavar="N/s", help="At most so many: 5/s, 300/m, 1000/h.")
-]
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="T", help="Not before: 2026-03-01T12:00:00Z or 2h ago as 2h."),
-]
-To = Annotated[str | None, typer.Option("--to", metavar="T", help="Before this time.")]
-Url = Annotated[
-    str | None, typer.Option("--url", help="Address of the gateway; PUBLIC_BASE_URL without it.")
-]
-MaxReplays = Annotated[
-    int, typer.Option("--max-replays", min=1, help="Leave what was replayed so often already.")
-]
 
 
 def replay(
@@ -354,72 +332,6 @@ def keys_revoke(
     from tools.ops.commands import keys as command
 
     command.revoke(key, data=data, output=output)
-
-
-# -- topics ------------------------------------------------------------------------------------
-
-
-@topics.command("ls")
-def topics_ls(
-    all: Annotated[  # noqa: A002
-        bool, typer.Option("--all", help="Empty retry topics and topics of others, too.")
-    ] = False,
-    data: Data = None,
-    output: Output = "table",
-) -> None:
-    """List the topics: partitions, records written, how long they are kept."""
-    from tools.ops.commands import topics as command
-
-    command.ls(every=all, data=data, output=output)
-
-
-@topics.command("tail")
-def topics_tail(
-    topic: Annotated[str, typer.Argument(help="Name of the topic.")],
-    decode: Annotated[bool, typer.Option("--decode", help="Show the events themselves.")] = False,
-    last: Annotated[int, typer.Option("-n", min=0, help="Records to begin with.")] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Begin with the first record that is kept.")
-    ] = False,
-    data: Data = None,
-    output: Output = "table",
-) -> None:
-    """Print the last records of a topic; with -o json a document a line."""
-    from tools.ops.commands import topics as command
-
-    command.follow(
-        topic,
-        decode=decode,
-        last=None if from_beginning else last,
-        on=follow,
-        data=data,
-        output=output,
-    )
-
-
-@topics.command("apply")
-def topics_apply(data: Data = None, output: Output = "table") -> None:
-    """Create missing topics and register missing schemas; refuse what would break readers."""
-    from tools.ops.commands import topics as command
-
-    command.provision(data=data, output=output)
-
-
-@topics.command("diff")
-def topics_diff(data: Data = None, output: Output = "table") -> None:
-    """Show what is missing or different from the catalog."""
-    from tools.ops.commands import topics as command
-
-    command.show_diff(data=data, output=output)
-
-
-@topics.command("check")
-def topics_check(data: Data = None, output: Output = "table") -> None:
-    """As diff, with status 1 unless everything is there and fits."""
-    from tools.ops.commands import topics as command
-
-    command.check(data=data, output=output)
 
 
 def mount(app: typer.Typer) -> None:

@@ -13,8 +13,8 @@ from gateway.projection.fold import fold
 from gateway.projection.job import job_of
 from schemas.events import ExtractionRequested, Work
 from tests.gateway.projection.extractions import BATCH, Extractions
+from tests.gateway.projection.folding import folded, property_test, text
 from tests.gateway.projection.histories import TENANT
-from tests.gateway.projection.test_fold import folded, property_test, text
 
 
 @st.composite

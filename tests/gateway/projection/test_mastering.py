@@ -24,8 +24,8 @@ from schemas.events import (
     Work,
 )
 from schemas.work import MASTERING_STAGES, extend
+from tests.gateway.projection.folding import SHORT_LIVED, folded, property_test, text
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
-from tests.gateway.projection.test_fold import SHORT_LIVED, folded, property_test, text
 
 ASKED = Mastering(
     asset_ids=("ast_1",), reference_asset_id="ast_2", preset="loud", lufs=-9.0, client="web-1"

@@ -14,8 +14,8 @@ from gateway.projection.job import job_of
 from gateway.projection.track import track_of
 from schemas.events import Backend, JobRetried, Video, VideoRendered, VideoRequested, Work
 from schemas.work import extend
+from tests.gateway.projection.folding import SHORT_LIVED, folded, property_test, text
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
-from tests.gateway.projection.test_fold import SHORT_LIVED, folded, property_test, text
 
 ASKED = Video(width=640, height=360, vocals="guide")
 

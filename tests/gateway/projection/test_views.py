@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.projection.views import elapsed_seconds, no_worker_for_seconds, overdue
+from tests.gateway.projection.folding import job
 from tests.gateway.projection.histories import START_MS, Track
-from tests.gateway.projection.test_fold import job
 
 
 def running() -> Track:
