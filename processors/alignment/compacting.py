@@ -32,6 +32,10 @@ _ROOM_OF_ITSELF = 1.15
 """Times that length that it may take then."""
 _BETTER_NATS = 0.15
 """Mean fit a frame by which the compact place must win."""
+_UNHEARD_NATS = 1.0
+"""A line that fits so much worse than the median line is not heard where it stands …"""
+_AS_WELL_NATS = 0.5
+"""… and then its pace says more than its fit: a compact place may fit worse by so much."""
 _NEIGHBOURS = 6  # lines on each side: tempo is local
 
 
@@ -44,6 +48,8 @@ def compacted(
     """The rows with stretched lines in their compact place where that fits better."""
     result = [list(row) for row in rows]
     paces = [pace(row) for row in rows]
+    fits = [known for row in rows if (known := fit(row)) is not None]
+    typical = float(np.median(fits)) if fits else 0.0
     for at, row in enumerate(rows):
         length = _suspected(stretch, rows, paces, at)
         if length is None:
@@ -53,7 +59,8 @@ def compacted(
             for first, last in _places(row, length)
         ]
         best = max(candidates, key=_fit)
-        if _fit(best) > _fit(row) + _BETTER_NATS:
+        heard = _fit(row) >= typical - _UNHEARD_NATS
+        if _fit(best) > _fit(row) + (_BETTER_NATS if heard else -_AS_WELL_NATS):
             result[at] = best
     return result
 

@@ -17,15 +17,18 @@ def ignore(_: float) -> None:
     pass
 
 
-@pytest.mark.parametrize("seed", [10, 21])
-def test_a_line_after_a_break_is_not_held_by_residue(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("english_break", 10), ("english_break", 21), ("mono_mp3", 9)]
+)
+def test_a_line_after_a_break_is_not_held_by_residue(kind: songs.Kind, seed: int) -> None:
     """Its first words repeat ("hold on, hold on"), and the break holds noise that is like them.
 
     In song 10 the line is stretched by less than tempo varies; but it was sung before, and took
-    three quarters of the time.
+    three quarters of the time. In song 9 what is left of an instrument that leads into the first
+    line fits no worse than that line itself, which is hardly heard at all.
     """
-    song = songs.make("english_break", seed)
-    mix = decode(song.path, max_seconds=120)
+    song = songs.make(kind, seed)
+    mix = decode(song.path, max_seconds=120, rate=44_100)
     vocals = LightSeparator().separate(mix, ignore).vocals
     lyrics = [[LyricWord(word.text) for word in line] for line in song.lines]
     placed = LightAligner().align(vocals, lyrics, song.language, ignore)
