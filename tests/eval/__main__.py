@@ -30,6 +30,11 @@ from tests.eval.pieces import MADE_KINDS, Piece, made
 _ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _DONE = "row: "
 _NO_MODEL = "model_unavailable"  # as `processors.choices` says it
+_HOW_FULL = (
+    "for rows of the full backends: `make setup-models`, weights in DEMUCS_REPO and SPEECH_MODELS"
+    " or a network that reaches their hubs, then `python -m tests.eval --backends light full`"
+    " (models with random weights would say nothing)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.one:
         return _one(given.one)
     backends = list(given.backends or (["light", "full"] if find_spec("nemo") else ["light"]))
+    left_out = "" if "full" in backends or given.backends else "NeMo is not installed"
     console = Console(stderr=True)
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
@@ -63,13 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     if isinstance(row, Row):
                         rows.append(row)
                     elif row.code == _NO_MODEL and not given.backends:
-                        console.print(f"{backend} is left out: {row.message}", style="yellow")
+                        left_out = row.message
                         backends.remove(backend)
                     else:
                         failed.append(f"{piece.name} by {backend}: {row.message}")
     except NoDataset as error:
         console.print(f"eval: {error}", style="red")
         return 2
+    if left_out:
+        console.print(f"full is left out: {left_out}; {_HOW_FULL}", style="yellow", soft_wrap=True)
     return _concluded(rows, failed, given.out, given.dataset)
 
 

@@ -12,7 +12,7 @@ import pytest
 from schemas.documents.formats import WRITTEN, About
 from tests import songs
 from tests.eval import dataset, report
-from tests.eval.__main__ import main
+from tests.eval.__main__ import Refused, main
 from tests.eval.figures import (
     Row,
     invented,
@@ -93,6 +93,33 @@ def test_a_folder_without_songs_says_what_it_wants(
 ) -> None:
     assert main(["--dataset", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "dataset.py" in capsys.readouterr().err
+
+
+def test_backends_without_weights_are_left_out_with_the_way_to_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def alone(piece: Piece, backend: str) -> Row | Refused:
+        asked.append(backend)
+        return row(0.05) if backend == "light" else Refused("model_unavailable", "no weights here")
+
+    def there(name: str) -> bool:
+        return name == "nemo"
+
+    monkeypatch.setattr("tests.eval.__main__._alone", alone)
+    monkeypatch.setattr("tests.eval.__main__.find_spec", there)
+    made_of = ["--kinds", "short", "--seeds", "0", "1", "--out", str(tmp_path)]
+    assert main(made_of) == 0
+    assert asked == ["light", "full", "light"]
+    told = capsys.readouterr().err
+    assert "full is left out: no weights here" in told
+    assert "SPEECH_MODELS" in told
+    monkeypatch.setattr("tests.eval.__main__.find_spec", lambda _: None)
+    assert main(made_of) == 0
+    assert "make setup-models" in capsys.readouterr().err
+    assert main([*made_of, "--backends", "full"]) == 1
+    assert "missed  short-0 by full: no weights here" in capsys.readouterr().out
 
 
 class TestFigures:
