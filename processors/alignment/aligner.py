@@ -92,6 +92,11 @@ class Heard(Protocol):
         """Where somebody sings."""
         ...
 
+    @property
+    def phonetic(self) -> bool:
+        """Whether `fit` compares sounds, which differ between languages, and not letters."""
+        ...
+
     def place(
         self, lines: Sequence[Sequence[LyricWord]], language: str, progress: Progress
     ) -> list[list[Placement]]:

@@ -98,6 +98,8 @@ class SpeechAligner:
 class SpeechHeard:
     """Log-probabilities of a stem, where it is sung, and the letters that they stand for."""
 
+    phonetic = False
+
     def __init__(
         self,
         vocabulary: Vocabulary,

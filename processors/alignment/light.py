@@ -113,6 +113,8 @@ class LightAligner:
 class LightHeard:
     """A stem's cepstra, and their scores in the singer's colour of sound."""
 
+    phonetic = True
+
     def __init__(
         self,
         pronouncer: Pronouncer,

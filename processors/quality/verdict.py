@@ -26,6 +26,7 @@ _SEVERITY: dict[str, Severity] = {
     "coverage_low": "error",
     "lyrics_differ": "error",
     "times_shifted": "error",
+    "language_differs": "error",
     "word_interpolated": "info",
     "minus_silent": "info",
 }
@@ -58,6 +59,7 @@ def judge(
     flags = [
         *_of_song(measures, limits),
         *_language(lines, recording.language),
+        *_sounds(heard, recording.language, limits),
         *_silent(recording, limits),
         *(_written(flag) for flag in report.flags),
     ]
@@ -187,6 +189,19 @@ def _language(lines: Sequence[TimedLine], language: str) -> Iterator[Flag]:
         f"The lyrics are in {written} letters, and the song was said to be in '{language}': set the"
         f" language ('{reader(text, asked)}' is read so) and align again.",
     )
+
+
+def _sounds(heard: Evidence | None, language: str, limits: Thresholds) -> Iterator[Flag]:
+    """Another language of the same letters that the singing sounds like."""
+    if heard is None or len(heard.lines) < limits.judged_lines:
+        return
+    best = max(heard.languages, key=lambda tried: tried.margin, default=None)
+    if best is not None and best.margin >= limits.language_margin:
+        yield _flag(
+            "language_differs",
+            f"The song was said to be in '{language}', and it sounds more like '{best.language}':"
+            " set the language and align again.",
+        )
 
 
 def _silent(recording: Recording, limits: Thresholds) -> Iterator[Flag]:

@@ -33,8 +33,20 @@ class LineEvidence(Document):
         return min(max(self.fit - self.rival, -CLEAR), CLEAR)
 
 
+class LanguageEvidence(Document):
+    """The same lines at the same places, read in another language."""
+
+    language: str = Field(description="BCP 47 tag of the other language.")
+    margin: float = Field(
+        description="By how much the lines fit better as it is read, mean nats a frame."
+    )
+
+
 class Evidence(Document):
-    """The lines that were tried, in their order."""
+    """The lines that were tried, in their order, and the languages that they were tried in."""
 
     schema_: Literal["evidence/1"] = Field(default="evidence/1", alias="schema")
     lines: tuple[LineEvidence, ...]
+    languages: tuple[LanguageEvidence, ...] = Field(
+        default=(), description="Empty where what was heard cannot tell languages apart."
+    )

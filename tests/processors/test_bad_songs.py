@@ -21,7 +21,7 @@ from schemas.documents.karaoke import KaraokeDocument
 from schemas.documents.lyrics import LyricsDocument
 from schemas.events import ImportRequested, Published, ReprocessRequested, Work
 from schemas.work import BELOW_BAR, extend, find
-from tests import songs
+from tests import foreign, songs
 
 LIGHT: dict[str, Any] = {"separation_backend": "light", "alignment_backend": "light"}
 
@@ -151,6 +151,20 @@ def test_lyrics_in_another_language_need_review(
     song = songs.make(kind, 1)
     other = songs.make("russian" if kind == "english" else "english", 1)
     needs_review(sing(env, tmp_path, song.mix, other.lyrics_text, other.language))
+
+
+def test_a_wrong_language_of_the_same_letters_needs_review(
+    env: StageEnvironment, tmp_path: Path
+) -> None:
+    song = foreign.make("es", 2)
+    wrong = sing(env, tmp_path, song.mix, song.lyrics_text, "en")
+    needs_review(wrong)
+    (told,) = [flag for flag in wrong.karaoke.qc.flags if flag.code == "language_differs"]
+    assert "'en'" in told.message
+    assert "'es'" in told.message
+    right = sing(env, tmp_path, song.mix, song.lyrics_text, "es")
+    assert "language_differs" not in right.codes
+    assert not right.karaoke.qc.needs_review
 
 
 def test_letters_that_the_language_is_not_written_in_are_named(

@@ -8,10 +8,12 @@ from typing import cast
 
 from processors.alignment.document import compose, to_align
 from processors.alignment.full import SpeechAligner
+from processors.alignment.light import LightAligner
 from processors.alignment.testimony import sounding_of
 from processors.speech import SpeechModel
 from schemas.documents.evidence import Evidence
 from schemas.documents.lyrics import LyricsDocument
+from tests import foreign
 from tests.processors.alignment.test_full import Letters, Sung, ignore, voice
 from tests.processors.alignment.test_strays import BRIDGE, CHORUS, SONG_MS, VERSE, score
 
@@ -51,3 +53,23 @@ def test_a_repeated_line_is_no_rival_of_itself() -> None:
     evidence = told(score((1, CHORUS), (10, CHORUS)), f"{CHORUS}\n{CHORUS}")
     assert [line.rivals for line in evidence.lines] == [1, 1]  # only its own letters backwards
     assert all(line.margin > 0.5 for line in evidence.lines)
+
+
+def test_letters_tell_no_language_and_sounds_do() -> None:
+    assert told(score(*LINES), VERSE).languages == ()
+    song = foreign.make("de")
+    lyrics = LyricsDocument.from_text(song.lyrics_text)
+    aligner = LightAligner()
+    margins = {}
+    for said in ("de", "en"):
+        heard = aligner.hear(song.vocals, to_align(lyrics), said, ignore)
+        placed = heard.place(to_align(lyrics), said, ignore)
+        song_ms = round(1000 * song.vocals.seconds)
+        content = compose(lyrics, placed, language=said, duration_ms=song_ms)
+        tried = sounding_of(content, heard, said).languages
+        assert said not in {each.language for each in tried}
+        margins[said] = {each.language: each.margin for each in tried}
+    aligner.close()
+    assert max(margins["de"].values()) < 0
+    assert max(margins["en"], key=lambda one: margins["en"][one]) == "de"
+    assert margins["en"]["de"] > 0.5

@@ -11,7 +11,7 @@ from processors.audio.samples import Audio
 from processors.quality.evidence import TimedLine
 from processors.quality.thresholds import Thresholds
 from processors.quality.verdict import Recording, judge
-from schemas.documents.evidence import Evidence, LineEvidence
+from schemas.documents.evidence import Evidence, LanguageEvidence, LineEvidence
 from schemas.documents.karaoke import Quality
 from tests.processors.quality.test_evidence import RATE, stem, words
 
@@ -127,6 +127,18 @@ def test_a_song_without_a_band_is_told_and_published() -> None:
     quality = judged(minus=stem((0, 20_000), level=0.01))
     assert codes(quality) == ["minus_silent"]
     assert not quality.needs_review
+
+
+@pytest.mark.parametrize(("margin", "said"), [(0.4, ["language_differs"]), (0.05, [])])
+def test_another_language_that_fits_better_is_named(margin: float, said: list[str]) -> None:
+    tried = (
+        LanguageEvidence(language="de", margin=margin - 0.2),
+        LanguageEvidence(language="es", margin=margin),
+    )
+    quality = judged(heard=WELL.model_copy(update={"languages": tried}))
+    assert codes(quality) == said
+    assert quality.needs_review == bool(said)
+    assert all("'es'" in flag.message for flag in quality.flags)
 
 
 def test_letters_of_another_language_are_named() -> None:
