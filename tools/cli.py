@@ -156,6 +156,42 @@ def extract(
 
 
 @app.command()
+def video(
+    track: Annotated[str, typer.Argument(metavar="TRACK", help="Id of a published track.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("out/video.mp4"),
+    url: Annotated[
+        str, typer.Option("--url", help="Address of the gateway.")
+    ] = "http://127.0.0.1:8080",
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="A published one; the current without.")
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option("--resolution", help="360p, 480p, 720p or 1080p; 720p without.")
+    ] = None,
+    fps: Annotated[
+        int | None, typer.Option("--fps", help="24, 25, 30, 50 or 60; 30 without.")
+    ] = None,
+    cover: Annotated[
+        Path | None, typer.Option("--cover", help="Picture for the background: PNG, JPEG, WebP.")
+    ] = None,
+    guide: Annotated[bool, typer.Option("--guide", help="Leave the voice in, quietly.")] = False,
+) -> None:
+    """Render the karaoke video of a track that is there already, and save it."""
+    from tools.video import make_video
+
+    make_video(
+        track,
+        url=url,
+        out=out,
+        cover=cover,
+        version=version,
+        resolution=resolution,
+        fps=fps,
+        vocals="guide" if guide else None,
+    )
+
+
+@app.command()
 def clip(
     channel: Annotated[str, typer.Option("--channel", help="Channel that asks for a song.")] = "",
     job: Annotated[

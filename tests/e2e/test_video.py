@@ -86,3 +86,23 @@ def test_the_command_writes_the_film(run: Callable[..., Running], tmp_path: Path
     assert "title           : One" in about
     [picture] = films.frames(out / "video.mp4", at_s=1.0)
     assert films.white(picture[None, 180:290])[0] > 100  # the title
+
+
+def test_the_command_renders_a_track_that_is_there(
+    product: Product, client: Client, run: Callable[..., Running], tmp_path: Path
+) -> None:
+    song = songs.make("short", 1)
+    track = finish(client, accept(client, song)["jobId"])["trackId"]
+    out = tmp_path / "films" / "mine.mp4"
+    told = ("--url", product.base_url, "--resolution", "360p", "--fps", "25", "--guide")
+    film = run("video", track, *told, "--out", out)
+    assert film.wait(2 * LONG_S) == 0, film.stderr
+    assert film.stdout.strip().endswith(str(out))
+    about = films.said(out)
+    assert "640x360" in about
+    assert "25 fps" in about
+    nobody = run("video", "trk_nobody", *told, "--out", tmp_path / "none.mp4")
+    assert nobody.wait(LONG_S) == 1
+    assert "melisma:" in nobody.stderr + nobody.stdout
+    assert "Traceback" not in nobody.stderr
+    assert not (tmp_path / "none.mp4").exists()
