@@ -3,7 +3,8 @@
 The model has htdemucs' architecture and random weights, which cost what trained ones do; it is
 saved and loaded as a repo folder. Each measurement runs in a process of its own; the peak is its
 resident memory, with the song and both stems in it. Time is that of separating one song, once the
-model is there; the least of ``--repeats`` counts, because others use the machine too.
+model is there. ``--repeats`` rounds, each with a ratio of its own, and their median: it counts, as
+others may use the machine too.
 
 The second table lets a song come from a server on this machine at a given speed, and compares the
 stage that separates what has arrived with one that waits for the last byte. It cannot save more
@@ -102,21 +103,29 @@ def _alone(whose: str, repo: Path, seconds: float, limit: int | None) -> dict[st
 
 
 def _beside(repo: Path, seconds: float, repeats: int) -> Table:
+    """A row a round, the order turned round each time: who comes second finds a warmer machine."""
     table = Table(title=f"htdemucs on {seconds:.0f} s of song, this machine's cores")
+    names = {"melisma": "melisma", "demucs": "demucs' apply_model"}
     for column in ("", "wall s", "processor s", "peak MiB"):
         table.add_column(column, justify="right" if column else "left")
-    least: dict[str, dict[str, float]] = {}
-    for _ in range(repeats):
-        for whose in ("melisma", "demucs"):
-            row = _alone(whose, repo, seconds, None)
-            best = least.setdefault(whose, row)
-            least[whose] = {name: min(best[name], row[name]) for name in row}
-    for whose, row in least.items():
-        values = (f"{row['wall']:.1f}", f"{row['busy']:.1f}", f"{row['peak']:.0f}")
-        table.add_row({"melisma": "melisma", "demucs": "demucs' apply_model"}[whose], *values)
-    ratios = (least["melisma"][name] / least["demucs"][name] for name in ("wall", "busy", "peak"))
-    table.add_row("ratio", *(f"{ratio:.3f}" for ratio in ratios))
+    ratios: list[dict[str, float]] = []
+    for number in range(repeats):
+        order = list(names) if number % 2 == 0 else list(names)[::-1]
+        rows = {whose: _alone(whose, repo, seconds, None) for whose in order}
+        for whose in names:
+            row = rows[whose]
+            table.add_row(names[whose], *_cells(row["wall"], row["busy"], row["peak"]))
+        ratios.append({name: row / rows["demucs"][name] for name, row in rows["melisma"].items()})
+        ratio = ratios[-1]
+        table.add_row("ratio", *(f"{ratio[name]:.3f}" for name in ("wall", "busy", "peak")))
+        table.add_section()
+    middle = (float(np.median([row[name] for row in ratios])) for name in ("wall", "busy", "peak"))
+    table.add_row("median ratio", *(f"{value:.3f}" for value in middle), style="bold")
     return table
+
+
+def _cells(wall: float, busy: float, peak: float) -> tuple[str, str, str]:
+    return f"{wall:.1f}", f"{busy:.1f}", f"{peak:.0f}"
 
 
 class _Server(http.server.BaseHTTPRequestHandler):
@@ -214,7 +223,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Measure the full separation beside Demucs.")
     parser.add_argument("--seconds", type=float, default=40.0, help="of the song")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--download", type=float, default=15.0, help="seconds; 0 to leave it out")
     parser.add_argument("--minutes", type=float, default=0.0, help="of a long song, for its memory")
     parser.add_argument("--limit", type=int, help="SEPARATION_MEMORY_LIMIT of the long song")
