@@ -1,15 +1,16 @@
 """Secrets planted into the whole test run, and the search for them at its end.
 
 Gateways under test are sent them as credentials, products under test get them as settings. None may
-turn up in what a test printed or logged, nor in any log, dead letter, trace or database of events
-that the run left behind. (The artifact store is left out: callback addresses live there.)
+turn up in what a test printed or logged, nor in any log, dead letter, trace or database that the
+run left behind. (The artifact store is left out: callback addresses live there.) Nor may anything
+that has the shape of a secret of ours: what a product makes up itself cannot be planted.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,23 @@ SETTINGS = {
 }
 """Of products that use none of them."""
 
-_LOGS = ("*.log", "*.jsonl", "*.out", "*.err", "stdout*", "stderr*", "log.db*", "projection.db*")
+SHAPES = {
+    "an API key": rb"mls_[0-9a-f]{12}_[A-Za-z0-9_-]{16,}",
+    "a webhook's signing secret": rb"whsec_[A-Za-z0-9+/]{24,}",
+    "the signature of a URL": rb"[?&](?:[Xx]-[Aa]mz-)?[Ss]ignature=[A-Za-z0-9%_-]{16,}",
+    "a job's callback address": rb"/webhooks/suno/music/[0-9a-f]{32,}",
+}
+"""What the product makes up, by what it is."""
+
+_SHOWN = "stdout*"
+"""What a command printed: a key that was asked for stands there, a planted one must not."""
+
+_LOGS = (
+    *("*.log", "*.jsonl", "*.out", "*.err", "stderr*"),
+    *("log.db*", "projection.db*", "gateway.db*"),
+)
 _CHUNK = 1 << 20
+_LONGEST = 500  # bytes of a secret that lies across two chunks
 
 
 def found_in(text: str) -> bool:
@@ -48,27 +64,35 @@ def found_in(text: str) -> bool:
 
 
 def files_with(folder: Path) -> Iterator[Path]:
-    """Logs, event logs (dead letters are in them) and projections below a folder that hold one."""
-    return files_holding(folder, [_WORD])
+    """Logs, event logs (dead letters are in them), projections and the gateway's own rows below a
+    folder that hold a planted secret, or what looks like one.
+    """
+    word = re.escape(_WORD.encode())
+    yield from _matching(folder, _LOGS, b"|".join((word, *SHAPES.values())))
+    yield from _matching(folder, (_SHOWN,), word)
 
 
 def files_holding(folder: Path, words: Collection[str]) -> Iterator[Path]:
     """Those that hold one of these words."""
-    wanted = re.compile(b"|".join(re.escape(word.encode()) for word in words))
-    longest = max(len(word.encode()) for word in words)
-    for pattern in _LOGS:
+    wanted = b"|".join(re.escape(word.encode()) for word in words)
+    return _matching(folder, (*_LOGS, _SHOWN), wanted)
+
+
+def _matching(folder: Path, patterns: Iterable[str], wanted: bytes) -> Iterator[Path]:
+    expression = re.compile(wanted)
+    for pattern in patterns:
         for path in folder.rglob(pattern):
-            if path.is_file() and "artifacts" not in path.parts and _holds(path, wanted, longest):
+            if path.is_file() and "artifacts" not in path.parts and _holds(path, expression):
                 yield path
 
 
-def _holds(path: Path, wanted: re.Pattern[bytes], longest: int) -> bool:
+def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
     tail = b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             if wanted.search(tail + chunk):
                 return True
-            tail = (tail + chunk)[-longest:]
+            tail = (tail + chunk)[-_LONGEST:]
     return False
 
 

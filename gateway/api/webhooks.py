@@ -90,7 +90,7 @@ def create(
         made = desk.create(services, caller, wanted, attempt)
         return Answer(
             201,
-            endpoint_view(services, made).wire(),
+            _to_keep(services, made),
             {"Location": f"/v1/webhook-endpoints/{made.id}"},
         )
 
@@ -183,11 +183,12 @@ def _acting(
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         def work(attempt: Attempt) -> Answer:
-            return Answer(
-                200, endpoint_view(services, act(services, caller, endpoint_id, attempt)).wire()
-            )
+            return Answer(200, _to_keep(services, act(services, caller, endpoint_id, attempt)))
 
-        return once(request, services, caller, idempotency_key, None, work)
+        def present(answer: Answer) -> Answer:
+            return _with_url(services, caller, answer)
+
+        return once(request, services, caller, idempotency_key, None, work, present)
 
     route.__doc__ = doc
     route.__name__ = path
@@ -401,10 +402,22 @@ def _signer(services: Services, caller: Caller, endpoint_id: str) -> Endpoint:
     return services.webhooks.directory.signer(caller.tenant)
 
 
+def _to_keep(services: Services, endpoint: Endpoint) -> dict[str, object]:
+    """An answer as it is kept with an Idempotency-Key: where the URL is, which holds a token."""
+    return endpoint_view(services, endpoint).wire() | {"url": endpoint.callback_id}
+
+
+def _with_url(services: Services, caller: Caller, answer: Answer) -> Answer:
+    """The kept answer as it was first given."""
+    url = desk.kept_url(services, caller, str(answer.body["url"]))
+    return Answer(answer.status, {**answer.body, "url": url}, answer.headers)
+
+
 def _with_secret(services: Services, caller: Caller) -> Callable[[Answer], Answer]:
     """Secrets are shown, never kept with an Idempotency-Key."""
 
     def present(answer: Answer) -> Answer:
+        answer = _with_url(services, caller, answer)
         endpoint = services.webhooks.directory.endpoint(caller.tenant, answer.body["id"])
         if endpoint is None:
             return answer

@@ -144,6 +144,11 @@ def url_of(services: Services, endpoint: Endpoint) -> str:
     return find(services.artifacts, endpoint.tenant, endpoint.callback_id)
 
 
+def kept_url(services: Services, caller: Caller, callback_id: str) -> str:
+    """The URL that was kept under an id."""
+    return find(services.artifacts, caller.tenant, callback_id)
+
+
 def send_test(services: Services, caller: Caller, endpoint_id: str, attempt: Attempt) -> str:
     """Send a message to an endpoint now; its webhook-id. Raises 404."""
     endpoint = find_endpoint(services, caller, endpoint_id)
