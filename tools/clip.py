@@ -155,7 +155,7 @@ def _shown(job: Json, about: Json, elapsed_s: float) -> Table:
     table.add_row("job", job["jobId"])
     table.add_row("task", escape(job["sunoTaskId"] or "–"))
     if status := about["provider"]["status"]:
-        table.add_row("provider", escape(f"{status}, {about['provider']['reads']} looks"))
+        table.add_row("provider", escape(f"{status}, look {about['provider']['reads']}"))
     if job["heartbeat"]["isStale"]:
         silent = job["heartbeat"]["secondsSinceUpdate"]
         table.add_row("[yellow]stale[/]", f"[yellow]{silent} s[/]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,58 @@ def test_a_wish_becomes_a_clip_and_a_published_karaoke(
         with product.http() as asking:
             counts = asking.get(f"{provider.url()}/counts").json()
         assert (counts["tasks"], counts["generateCalls"]) == (1, 1)
+
+
+def test_a_song_is_followed_from_a_shell_and_goes_on_to_mastering(
+    run: Callable[..., Running], own_product: Callable[..., Product], tmp_path: Path
+) -> None:
+    provider = run("fake-provider", "--port", "0", "--seconds", "1").to_live()
+    product = own_product(SUNO_BASE_URL=provider.url())
+    with product.http() as http, product.client() as client:
+        wish = {"prompt": "harbour lights", "style": "folk", "title": "Harbour Lights"}
+        made = http.put(f"{CLIPS}/channels/night", json={**wish, "chain": "mastering"})
+        assert made.status_code == 200, made.text
+        out = tmp_path / "out"
+        told = ("--url", product.base_url, "--language", "en")
+        shell = run("clip", "--channel", "night", "--out", out, *told)
+        assert shell.wait(2 * LONG_S) == 0, shell.last_words
+        # A file or a pipe gets lines, one for each thing that changes, and no control characters.
+        lines = shell.stdout.splitlines()
+        assert "\x1b" not in shell.stdout
+        stages = [
+            line.split("  ")[1].partition(" | ")[0] for line in lines if " | job job_" in line
+        ]
+        assert stages == sorted(set(stages))  # each once, in order
+        assert stages[-1] == "STAGE_50_SUNO_SUCCESS"
+        assert any(" | task suno_task_" in line for line in lines)
+        names = {path.name for path in out.iterdir()}
+        assert {"song-1.mp3", "song-2.mp3", "cover-1.png", "clip.mp4"} <= names, names
+
+        (chained,) = [line.split()[-1] for line in lines if line.startswith("goes on as job ")]
+        master = client.wait_for_job(chained, timeout_s=2 * LONG_S)
+        assert master["state"] == "succeeded", master
+        artifacts = client.mastering_job(chained)["artifacts"]
+        assert {"master", "preview", "report"} <= set(artifacts), artifacts
+
+
+def test_who_stops_looking_is_told_how_to_look_again(
+    run: Callable[..., Running], own_product: Callable[..., Product]
+) -> None:
+    provider = run("fake-provider", "--port", "0", "--seconds", "3600").to_live()
+    product = own_product(SUNO_BASE_URL=provider.url())
+    with product.http() as http:
+        assert http.put(f"{CLIPS}/channels/night", json={"prompt": "sea"}).status_code == 200
+        looking = run("clip", "--channel", "night", "--url", product.base_url)
+        until(lambda: "| job job_" in looking.stdout, "a first line")
+        looking.send_signal(signal.SIGINT)
+        assert looking.wait() == 130
+        (job_id,) = set(re.findall(r"job_\d+_\w+", looking.stdout))
+        said = " ".join(looking.stderr.split())
+        assert f"job {job_id} goes on" in said
+        command = f"melisma clip --job {job_id} --url {product.base_url}"
+        assert command in said
+        again = run(*command.split()[1:])
+        until(lambda: f"| job {job_id}" in again.stdout, "the same job")
+        again.send_signal(signal.SIGINT)
+        assert again.wait() == 130
+        assert http.get(f"{provider.url()}/counts").json()["generateCalls"] <= 1
