@@ -94,6 +94,8 @@ def read(told: Mapping[str, str]) -> Seen:
     dead: dict[str, list[Record]] = {owner: [] for owner in (*STAGES, PROJECTOR, DELIVERY)}
     letters = {codec.on_log(dead_letter_topic(owner)): owner for owner in dead}
     try:
+        there = log.topics()  # deliveries make theirs when they begin
+        letters = {topic: owner for topic, owner in letters.items() if topic in there}
         reader = log.reader([*map(codec.on_log, CATALOG), *letters])
         while not reader.caught_up():
             for record in reader.poll(0.2, 1000):
