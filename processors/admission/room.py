@@ -25,7 +25,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import gcd
+from functools import cache
 
 from schemas.events import ExtractionAdmitted, ExtractionRequested
 from topics.admission import who
@@ -35,10 +35,9 @@ _TYPICAL_S = 10.0
 time, the slowest that all extractors together may be."""
 
 _REAL_TIME = 25.0
-_STRIDES = (5, 3, 7)
-"""Between the partitions of two releases, the first that shares no factor with their number, so
-that all are used. It spreads few items over workers that have neighbouring partitions as well as
-over workers that have every other one."""
+_WORKERS = (2, 3, 4, 8)
+"""Among how many workers items are spread evenly, whether each has neighbouring partitions or every
+so-and-so-many-th: who has which, only the workers know."""
 _REMEMBERED = 20_000
 """Items that are done, so that a request that was written twice is not done twice: some MB."""
 
@@ -340,8 +339,22 @@ class Room:
         return not task.concurrency or task.in_flight < task.concurrency
 
     def _free(self, sequence: int) -> int:
-        """A partition with nothing in work, so that the item waits behind no other."""
-        count = self._partitions
-        stride = next((each for each in _STRIDES if gcd(each, count) == 1), 1)
-        places = ((sequence + step) * stride % count for step in range(count))
-        return next(place for place in places if place not in self._taken)
+        """A partition with nothing in work, so that the item waits behind no other; the one whose
+        worker has the least to do, whichever that is."""
+        count, near = self._partitions, _near(self._partitions)
+        free = ((sequence + step) % count for step in range(count))
+        return min(
+            (place for place in free if place not in self._taken),
+            key=lambda place: sum(near[place][taken] for taken in self._taken),
+        )
+
+
+@cache
+def _near(count: int) -> tuple[tuple[int, ...], ...]:
+    """How likely two partitions are one worker's: in how many ways of sharing them out."""
+
+    def ways(one: int, other: int) -> int:
+        block = sum(one * n // count == other * n // count for n in _WORKERS)
+        return block + sum(one % n == other % n for n in _WORKERS)
+
+    return tuple(tuple(ways(one, other) for other in range(count)) for one in range(count))

@@ -262,6 +262,26 @@ def test_shares_are_the_tenants_and_the_clients_only_where_nobody_is_known() -> 
     assert who("default", "phone") != who("default", "laptop")
 
 
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(2, 8))
+def test_items_are_spread_over_workers_whoever_has_which_partitions(
+    ends: list[int], in_flight: int
+) -> None:
+    """No worker of two has all the work while the other has none."""
+    room = Room(Limits(in_flight=in_flight), PARTITIONS)
+    for n in range(100):
+        room.ask(item(requested(f"i{n}"), n))
+    for end in [0, *ends]:
+        while release := room.next():
+            room.released(admitted(release), release.partition)
+        busy = sorted(each.partition for each in room.items.values() if each.partition is not None)
+        for one in (
+            [place for place in busy if place < PARTITIONS // 2],
+            [place for place in busy if place % 2],
+        ):
+            assert abs(2 * len(one) - len(busy)) <= 2, busy
+        room.ended(room._taken[busy[end % len(busy)]], 1)
+
+
 def test_every_partition_is_used_whatever_their_number() -> None:
     for partitions in range(1, 20):
         room = Room(Limits(in_flight=100), partitions)
