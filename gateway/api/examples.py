@@ -199,6 +199,22 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "JobAccepted": {"jobId": _JOB, "trackId": _TRACK, "version": 1},
     "JobView": _JOB_VIEW,
     "JobPage": {"jobs": [_JOB_VIEW]},
+    "TrackPage": {
+        "tracks": [
+            {
+                "trackId": _TRACK,
+                "title": "The Star",
+                "artist": "Jane Taylor",
+                "language": "en",
+                "durationMs": 61_500,
+                "version": 1,
+                "newestVersion": 2,
+                "needsReview": False,
+                "createdAt": _AT,
+                "pending": {"jobId": _JOB, "version": 2},
+            }
+        ]
+    },
     "TrackReady": {
         "trackId": _TRACK,
         "version": 1,
