@@ -144,7 +144,7 @@ class StageSettings(BaseSettings):
         "(GPU_MEMORY_LIMIT) allows.",
     )
     extraction_cpu_workers: NonNegativeInt = Field(
-        default=0, description="The same on this machine's CPU; 0: one for each core."
+        default=0, description="The same on this machine's CPU; 0: one more than cores."
     )
     extraction_io_workers: PositiveInt = Field(
         default=4, description="Inputs that this machine's extractions fetch at once."

@@ -140,7 +140,8 @@ def _device(order: Order, settings: StageSettings, voice: Voice) -> Iterator[Dev
                 return
         why = device.fallback.reason if device.fallback is not None else ""
     fallback = Fallback(asked="gpu", used="cpu", reason=why) if why else None
-    with _place(settings, "cpu", settings.extraction_cpu_workers or _cores(), voice):
+    # One more than cores: nobody computes all the time, files are read and arrays written.
+    with _place(settings, "cpu", settings.extraction_cpu_workers or _cores() + 1, voice):
         yield Device("gpu" if why else "cpu", CpuSpectra(), fallback)
 
 
