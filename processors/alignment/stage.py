@@ -48,7 +48,7 @@ def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
 
 @stage(
     name="alignment",
-    revision=3,  # 2: what was heard is kept; 3: how lines sound, duets
+    revision=4,  # 2: what was heard is kept; 3: how lines sound, duets; 4: languages, pace
     consumes=(Separated, Transcribed, ReprocessRequested),
     produces=(Aligned,),
     accepts=is_my_turn,
