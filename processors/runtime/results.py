@@ -12,6 +12,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from topics.artifacts.protocol import (
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 _SCHEMA = "result/1"
+_AT_ONCE = 4  # files of a result on their way to the store
 _FIRST_LOOK_S = 0.05  # waiting for another's result: soon at first, most work of tests is short,
 _LONGEST_LOOK_S = 2.0  # then seldom: each look costs requests where the store is S3
 
@@ -224,26 +227,31 @@ class Results:
         except (ValueError, KeyError, TypeError) as error:
             raise _Damaged(f"manifest.json: {error!r}") from error
 
+    def _put(self, folder: str, file: MadeFile) -> dict[str, Any]:
+        """Store a file; its entry in the manifest."""
+        key = f"{folder}/{file.name}{file.path.suffix}"
+        stored = self._store.put(key, file.path, file.media_type)
+        return {
+            "name": file.name,
+            "key": key,
+            "sha256": stored.sha256 or _sha256(file.path),
+            "bytes": stored.bytes,
+            "mediaType": file.media_type,
+        }
+
     def _publish(self, folder: str, identity: Identity, made: Made, token: str) -> bool:
         """Store the files, then the manifest. False when another's manifest came first."""
         names = [file.name for file in made.files]
         if len(set(names)) != len(names):
             raise ValueError(f"{identity.stage}: two files of one result have the same name")
         _finite(made.facts)
-        artifacts: list[dict[str, Any]] = []
-        for file in made.files:
-            # A folder of one's own: a racing maker with other bytes overwrites nothing.
-            key = f"{folder}/{token}/{file.name}{file.path.suffix}"
-            stored = self._store.put(key, file.path, file.media_type)
-            artifacts.append(
-                {
-                    "name": file.name,
-                    "key": key,
-                    "sha256": stored.sha256 or _sha256(file.path),
-                    "bytes": stored.bytes,
-                    "mediaType": file.media_type,
-                }
-            )
+        # A folder of one's own: a racing maker with other bytes overwrites nothing.
+        own = f"{folder}/{token}"
+        # Side by side: a store waits for its disk or its network far longer than it works.
+        with ThreadPoolExecutor(_AT_ONCE, "store") as pool:
+            # With the context of this thread: what the store logs belongs to the job.
+            putting = [pool.submit(copy_context().run, self._put, own, f) for f in made.files]
+            artifacts = [each.result() for each in putting]
         manifest = {
             "schema": _SCHEMA,
             "stage": identity.stage,
