@@ -174,6 +174,35 @@ class SpeechModel:
         return words
 
 
+class SpeechBackend:
+    """What a `processors.backend.Backend` says of itself where a speech model computes."""
+
+    name = "full"
+
+    def __init__(self, speech: SpeechModel) -> None:
+        self._speech = speech
+
+    @property
+    def model(self) -> str:
+        """The speech model."""
+        return self._speech.model
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its weights in hex."""
+        return self._speech.hash
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._speech.device
+
+    @property
+    def gpu_mib(self) -> int:
+        """What the model needs of the GPU."""
+        return self._speech.gpu_mib
+
+
 def _loaded(model: str) -> Any:
     try:
         from nemo.collections.asr.models import ASRModel

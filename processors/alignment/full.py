@@ -25,7 +25,7 @@ from processors.alignment.windows import SCORE_NATS, fit, pace, trusted, windows
 from processors.alignment.windows import Heard as Row
 from processors.audio.activity import HOP_MS, Activity, detect
 from processors.audio.samples import Audio
-from processors.speech import SpeechModel
+from processors.speech import SpeechBackend
 from processors.vocabulary import Vocabulary
 
 _STRETCHED, _ROOM, _NEIGHBOURS = 1.5, 1.35, 6
@@ -33,33 +33,8 @@ _STRETCHED, _ROOM, _NEIGHBOURS = 1.5, 1.35, 6
 again, in this many times the length that their pace gives it."""
 
 
-class SpeechAligner:
+class SpeechAligner(SpeechBackend):
     """Aligns the languages that its model was trained on."""
-
-    name = "full"
-
-    def __init__(self, speech: SpeechModel) -> None:
-        self._speech = speech
-
-    @property
-    def model(self) -> str:
-        """The speech model."""
-        return self._speech.model
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of its weights in hex."""
-        return self._speech.hash
-
-    @property
-    def device(self) -> str:
-        """Where it computes."""
-        return self._speech.device
-
-    @property
-    def gpu_mib(self) -> int:
-        """What the model needs of the GPU."""
-        return self._speech.gpu_mib
 
     def align(
         self,

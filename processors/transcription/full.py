@@ -5,40 +5,15 @@ from __future__ import annotations
 from processors.alignment.full import SpeechHeard
 from processors.audio.activity import detect
 from processors.audio.samples import Audio
-from processors.speech import SpeechModel
+from processors.speech import SpeechBackend
 from processors.transcription.phrasing import supported, to_lines
 from processors.transcription.recognizer import Progress, RecognizedWord, Transcript
 
 _TAIL_FRAMES = 3  # about a syllable at 40 or 80 ms; alignment finds the true end
 
 
-class SpeechRecognizer:
+class SpeechRecognizer(SpeechBackend):
     """Recognizes whatever language its model was trained on."""
-
-    name = "full"
-
-    def __init__(self, speech: SpeechModel) -> None:
-        self._speech = speech
-
-    @property
-    def model(self) -> str:
-        """The speech model."""
-        return self._speech.model
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of its weights in hex."""
-        return self._speech.hash
-
-    @property
-    def device(self) -> str:
-        """Where it computes."""
-        return self._speech.device
-
-    @property
-    def gpu_mib(self) -> int:
-        """What the model needs of the GPU."""
-        return self._speech.gpu_mib
 
     def transcribe(self, vocals: Audio, language: str | None, progress: Progress) -> Transcript:
         """See ``Recognizer.transcribe``. The model is the language's, or decides about it."""
