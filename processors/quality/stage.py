@@ -20,7 +20,7 @@ from schemas.events import Aligned, Backend, Checked, ReprocessRequested, Work
 from schemas.work import extend, find
 
 
-# TODO(issue 5): an edit judges the whole song anew, 11 to 12 % of a light import's time (its alignment
+# TODO(issue 5): an edit judges the whole song anew, 12 % of a light import's time (its alignment
 # takes 5 %): notes of words that stayed, and the bleed, could be kept as what was heard is.
 def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
     """After the alignment; when asked to begin here."""
