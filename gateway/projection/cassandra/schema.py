@@ -46,6 +46,9 @@ TIMEOUT_S = 60.0  # changes of the schema and truncations wait for every node
 PROJECTION = ("jobs", "tracks", "items", "jobs_by_day", "tracks_by_day", "items_by_task", "days")
 """What the events determine: emptied before a rebuild. The clock goes on."""
 
+_NEWEST = "charges"
+"""The last of `_TABLES`: where it is there, all are, and have been for a while."""
+
 _META = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)"
 
 _CELLS = """
@@ -146,8 +149,7 @@ def create(cluster: Any, session: Any, settings: CassandraSettings, nearest: str
                 return
             except (InvalidRequest, ServerError):
                 # For a moment after another process made a keyspace or a table the node finds it
-                # there already (IF NOT EXISTS) and still says that it does not exist; or it made
-                # the table twice, and speaks of the one that lost ("Unknown CF").
+                # there already (IF NOT EXISTS) and still says that it does not exist.
                 if time.monotonic() >= deadline_s:
                     raise
             time.sleep(_LOOK_S)
@@ -158,8 +160,11 @@ def _create(cluster: Any, session: Any, settings: CassandraSettings, nearest: st
     known = cluster.metadata.keyspaces.get(name)
     maker = known is None and _make_keyspace(session, settings, nearest)
     session.set_keyspace(name)
-    there = known is not None and "meta" in known.tables
-    if maker or not (there or _meta_appears(session, name)):
+    if known is None or _NEWEST not in known.tables:
+        if not maker:
+            _await_maker(session, name)
+        # Where it is there already this waits until it is made: a node that is asked for a row
+        # while it makes a keyspace's first table may never find that table again ("Unknown CF").
         session.execute(_META, timeout=TIMEOUT_S)
     while not _is_current(session, name):
         holder = secrets.token_hex(8)
@@ -177,9 +182,8 @@ def _create(cluster: Any, session: Any, settings: CassandraSettings, nearest: st
 def _make_keyspace(session: Any, settings: CassandraSettings, nearest: str) -> bool:
     """Make the keyspace; False where another process did so first.
 
-    Of those that start together only the one that made it makes the table of the lock as well: a
-    node that is told twice at once may make that table twice, and serves neither until it is
-    started again ("Unknown CF").
+    Of those that start together only the one that made it makes the table of the lock as well: two
+    nodes that are told so at once make two tables of one name.
     """
     copies = {"class": "NetworkTopologyStrategy", **settings.copies(nearest)}
     # The name is checked by the settings and the copies are quoted; CQL binds no values here.
@@ -194,15 +198,12 @@ def _make_keyspace(session: Any, settings: CassandraSettings, nearest: str) -> b
     return True
 
 
-def _meta_appears(session: Any, keyspace: str) -> bool:
-    """Wait for the table of the lock; False when whoever made the keyspace does not make it."""
+def _await_maker(session: Any, keyspace: str) -> None:
+    """Wait until the table of the lock is seen, or whoever made the keyspace must have died."""
     # By chance, so that of several that wait for a maker who died one comes first.
     deadline_s = time.monotonic() + secrets.SystemRandom().uniform(*_MAKER_S)
-    while time.monotonic() < deadline_s:
-        if session.execute(_HAS_META, (keyspace,)).one():
-            return True
+    while time.monotonic() < deadline_s and not session.execute(_HAS_META, (keyspace,)).one():
         time.sleep(_LOOK_S)
-    return False
 
 
 def _is_current(session: Any, keyspace: str) -> bool:
