@@ -247,17 +247,19 @@ class House:
         work = self.work(job_id)
         if work.from_stage == "separation":
             work = self.separate(job_id)
-        if find(work, "alignment") is None and find(work, "checked") is None:
+        aligned, checked = find(work, "alignment"), find(work, "checked")
+        if aligned is None and checked is None:
             assert work.lyrics is not None
             lyrics = LyricsDocument.from_json(self.artifacts.read(work.lyrics.uri))
-            content = karaoke_of(lyrics)
-            aligned = self.artifact("alignment", content.to_json(), "application/json")
+            aligned = self.artifact("alignment", karaoke_of(lyrics).to_json(), "application/json")
             work = extend(work, aligned)
             self.happens(Aligned(work=work, words=4, placed=4), source="alignment")
-            work = extend(work, replace(aligned, name="checked"), self.pitch_of(content))
+        if checked is None:
+            assert aligned is not None
+            checked = replace(aligned, name="checked")
+            content = Karaoke.from_json(self.artifacts.read(checked.uri))
+            work = extend(work, checked, self.pitch_of(content))
             self.happens(Checked(work=work, score=0.9), source="quality")
-        checked = find(work, "checked")
-        assert checked is not None
         document = KaraokeDocument.stamp(
             Karaoke.from_json(self.artifacts.read(checked.uri)),
             track_id=work.track_id,
