@@ -13,11 +13,10 @@ from gateway.api.dependencies import ServicesDep, Wire, accepted_job, once
 from gateway.api.job_views import JobView, job_snapshot, job_view
 from gateway.guard.clients import CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
-from gateway.guard.problems import Code, Problem
+from gateway.guard.problems import Code
 from gateway.guard.responses import documented
 from gateway.jobs import cancel, find_job, retry
 from gateway.projection.reservations import Answer
-from gateway.projection.store import BadCursor
 from gateway.streaming import Snapshot, stream
 from schemas.work import EVERY_STEP
 
@@ -107,21 +106,14 @@ def listing(
 ) -> JobPage:
     """Newest first: those in a state, at a step, created since a time (RFC 3339)."""
     now = services.clock_ms()
-    try:
-        page = services.store.jobs(
-            caller.tenant,
-            state=state,
-            stage=EVERY_STEP[step] if step else stage,
-            since_ms=round(since.timestamp() * 1000) if since else None,
-            cursor=cursor,
-            limit=limit,
-        )
-    except BadCursor:
-        raise Problem(
-            Code.VALIDATION_FAILED,
-            "cursor is none that this list gave out.",
-            errors=[{"parameter": "cursor", "message": "unknown"}],
-        ) from None
+    page = services.store.jobs(
+        caller.tenant,
+        state=state,
+        stage=EVERY_STEP[step] if step else stage,
+        since_ms=round(since.timestamp() * 1000) if since else None,
+        cursor=cursor,
+        limit=limit,
+    )
     return JobPage(jobs=[job_view(job, now) for job in page.items], cursor=page.cursor)
 
 

@@ -13,12 +13,11 @@ from gateway.api.job_views import ErrorView, StepView, job_view
 from gateway.api.media import Link, link
 from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
-from gateway.guard.problems import Code, Problem
+from gateway.guard.problems import Code
 from gateway.guard.responses import documented
 from gateway.mastering import Wish, decide_again, find_master, master, masters
 from gateway.projection.job import Job, JobState
 from gateway.projection.reservations import Answer
-from gateway.projection.store import BadCursor
 from gateway.services import Services
 from schemas.documents.decision import Change
 from schemas.events import Mastering
@@ -249,20 +248,13 @@ def listing(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> MasteringPage:
     """Newest first. A page may be short; the list ends where there is no cursor."""
-    try:
-        page = masters(
-            services,
-            caller,
-            state=_STATES[status] if status else None,
-            cursor=cursor,
-            limit=limit,
-        )
-    except BadCursor:
-        raise Problem(
-            Code.VALIDATION_FAILED,
-            "cursor is none that this list gave out.",
-            errors=[{"parameter": "cursor", "message": "unknown"}],
-        ) from None
+    page = masters(
+        services,
+        caller,
+        state=_STATES[status] if status else None,
+        cursor=cursor,
+        limit=limit,
+    )
     jobs = [mastering_view(services, caller, job, links=False) for job in page.items]
     return MasteringPage(jobs=jobs, cursor=page.cursor)
 

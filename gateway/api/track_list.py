@@ -10,9 +10,7 @@ from pydantic import Field
 
 from gateway.api.dependencies import ServicesDep, Wire, instant
 from gateway.guard.clients import CallerDep
-from gateway.guard.problems import Code, Problem
 from gateway.guard.responses import documented
-from gateway.projection.store import BadCursor
 from gateway.projection.track import Track
 from gateway.tracks import karaoke_tracks
 
@@ -71,21 +69,14 @@ def listing(
 ) -> TrackPage:
     """Newest first. A page may be short; the list ends where there is no cursor."""
     response.headers["Cache-Control"] = "no-store"
-    try:
-        page = karaoke_tracks(
-            services,
-            caller,
-            published=published,
-            since_ms=round(since.timestamp() * 1000) if since else None,
-            cursor=cursor,
-            limit=limit,
-        )
-    except BadCursor:
-        raise Problem(
-            Code.VALIDATION_FAILED,
-            "cursor is none that this list gave out.",
-            errors=[{"parameter": "cursor", "message": "unknown"}],
-        ) from None
+    page = karaoke_tracks(
+        services,
+        caller,
+        published=published,
+        since_ms=round(since.timestamp() * 1000) if since else None,
+        cursor=cursor,
+        limit=limit,
+    )
     return TrackPage(tracks=[_entry(track) for track in page.items], cursor=page.cursor)
 
 

@@ -32,7 +32,7 @@ from gateway.api.webhook_views import (
 )
 from gateway.guard.clients import Caller, CallerDep
 from gateway.guard.idempotency import Attempt, IdempotencyKey
-from gateway.guard.problems import Code, Problem
+from gateway.guard.problems import Code
 from gateway.guard.responses import documented
 from gateway.projection import cursors
 from gateway.projection.reservations import Answer
@@ -112,10 +112,7 @@ def listing(
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> EndpointPage:
     """Oldest first; a tenant has a hundred at most, so one page holds them all."""
-    try:
-        after = cursors.unpack(cursor) if cursor is not None else None
-    except BadCursor:
-        raise _unknown_cursor() from None
+    after = cursors.unpack(cursor) if cursor is not None else None
     found = desk.endpoints(services, caller)
     left = [each for each in found if after is None or _place(each) > after]
     shown = left[:limit]
@@ -446,12 +443,4 @@ def _unpack(cursor: str | None) -> tuple[int, str, str] | None:
             return at_ms, str(last), str(rank)
     except (ValueError, binascii.Error, TypeError, UnicodeError):
         pass
-    raise _unknown_cursor()
-
-
-def _unknown_cursor() -> Problem:
-    return Problem(
-        Code.VALIDATION_FAILED,
-        "cursor is none that this list gave out.",
-        errors=[{"parameter": "cursor", "message": "unknown"}],
-    )
+    raise BadCursor("this cursor was not given out here; begin again without one")

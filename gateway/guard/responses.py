@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from gateway.guard.problems import MEDIA_TYPE, Code, Problem, body
-from gateway.projection.store import StoreError
+from gateway.projection.store import BadCursor, StoreError
 from topics.artifacts.protocol import ArtifactError, StoreFull
 from topics.log import LogError
 from topics.trace import trace_id
@@ -63,6 +63,10 @@ def install(app: FastAPI) -> None:
     def full(request: Request, error: StoreFull) -> JSONResponse:
         return problem_response(request, Problem(Code.STORE_FULL))
 
+    @app.exception_handler(BadCursor)
+    def lost(request: Request, error: BadCursor) -> JSONResponse:
+        return problem_response(request, _unknown_cursor())
+
     @app.exception_handler(ArtifactError)
     @app.exception_handler(LogError)
     @app.exception_handler(StoreError)
@@ -74,6 +78,15 @@ def install(app: FastAPI) -> None:
 def out_of_service() -> Problem:
     """What a client gets while the log, the store or the projection does not answer."""
     return Problem(Code.UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _unknown_cursor() -> Problem:
+    """The refusal of a cursor that no list gave out."""
+    return Problem(
+        Code.VALIDATION_FAILED,
+        "cursor is none that this list gave out.",
+        errors=[{"parameter": "cursor", "message": "unknown"}],
+    )
 
 
 def of_validation(error: RequestValidationError) -> Problem:
