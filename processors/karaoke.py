@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from processors.runtime import Reject
+from processors.runtime import Fetched, Reject, Task
 from schemas.documents.lyrics import Document
 from schemas.events import Artifact, Work
 from schemas.work import find
@@ -29,6 +29,18 @@ def required(work: Work, name: str) -> Artifact:
         remedy = _MADE_BY.get(name, "reprocessing")
         raise Reject("artifact_missing", f"the track has no '{name}' to use; {remedy} makes it")
     return artifact
+
+
+def spare(work: Work, task: Task, name: str) -> Fetched | None:
+    """The artifact of that name where the job has it still, for a stage that can do without."""
+    artifact = find(work, name)
+    if artifact is None:
+        return None
+    try:
+        return task.fetch(artifact)
+    except Reject as reason:
+        task.log.warning("an artifact is away", artifact=name, reason=reason.message)
+        return None
 
 
 def read_document(kind: type[Read], path: Path) -> Read:

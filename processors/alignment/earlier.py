@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from processors.alignment import memory
 from processors.alignment.aligner import Aligner, Heard
-from processors.karaoke import read_document
-from processors.runtime import Fetched, Reject, Task
+from processors.karaoke import read_document, spare
+from processors.runtime import Task
 from schemas.documents.karaoke import Karaoke
 from schemas.events import Artifact, Backend, Work
-from schemas.work import find
 
 PARENT = "parent"
 """The alignment of the version that a job continues, as an artifact of the job."""
@@ -47,7 +46,7 @@ def earlier(work: Work, task: Task, stem: Artifact) -> Earlier | None:
     """What the job has of it; None where there is nothing, or where it is to be made anew."""
     if work.force or not work.duration_ms or not stem.sha256:
         return None
-    fetched = _spare(work, task, memory.NAME)
+    fetched = spare(work, task, memory.NAME)
     kept = None if fetched is None else memory.recall(fetched.path, stem.sha256)
     return None if fetched is None or kept is None else Earlier(kept, fetched.sha256)
 
@@ -87,20 +86,8 @@ class Parent:
 
 def parent(work: Work, task: Task, language: str) -> Parent | None:
     """What the job continues, if it is in the same language."""
-    fetched = _spare(work, task, PARENT)
+    fetched = spare(work, task, PARENT)
     content = None if fetched is None else read_document(Karaoke, fetched.path)
     if fetched is None or content is None or content.language != language:
         return None
     return Parent(content, fetched.sha256)
-
-
-def _spare(work: Work, task: Task, name: str) -> Fetched | None:
-    """An artifact that the job can do without."""
-    artifact = find(work, name)
-    if artifact is None:
-        return None
-    try:
-        return task.fetch(artifact)
-    except Reject as reason:
-        task.log.warning("an earlier alignment is of no use", artifact=name, reason=reason.message)
-        return None

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from processors.karaoke import read_document, required
+from processors.karaoke import read_document, required, spare
 from processors.publishing.policy import settled
-from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import Made, MadeFile, Sla, Task, stage
 from schemas.documents.changes import Changes
 from schemas.documents.karaoke import Karaoke, KaraokeDocument, Source
 from schemas.documents.karaoke import Made as MadeBy
 from schemas.events import Backend, Checked, Published, ReprocessRequested, Work
-from schemas.work import PREVIOUS, extend, find
+from schemas.work import PREVIOUS, extend
 
 
 def is_my_turn(event: Checked | ReprocessRequested) -> bool:
@@ -48,7 +48,7 @@ def publishing(event: Checked | ReprocessRequested, task: Task) -> Published:
         version=work.version,
         parent=work.parent or None,
     )
-    previous = _previous(work, task)
+    previous = spare(work, task, PREVIOUS)
 
     def write(folder: Path) -> Made:
         path = folder / "karaoke.json"
@@ -84,18 +84,6 @@ def publishing(event: Checked | ReprocessRequested, task: Task) -> Published:
         reasons=qc.reasons,
         seconds=task.elapsed(),
     )
-
-
-def _previous(work: Work, task: Task) -> Fetched | None:
-    """The karaoke that was published before; a version can do without the report on it."""
-    artifact = find(work, PREVIOUS)
-    if artifact is None:
-        return None
-    try:
-        return task.fetch(artifact)
-    except Reject as reason:
-        task.log.warning("there is nothing to compare with", reason=reason.message)
-        return None
 
 
 def source_of(work: Work) -> Source:

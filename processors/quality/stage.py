@@ -9,15 +9,15 @@ from pathlib import Path
 
 from processors.audio.decoding import decode
 from processors.audio.samples import Audio
-from processors.karaoke import read_document, required
+from processors.karaoke import read_document, required, spare
 from processors.quality import evidence, verdict
 from processors.quality.notes import METHOD, SungNote, notes
-from processors.runtime import Fetched, Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import Made, MadeFile, Sla, Task, stage
 from schemas.documents.evidence import Evidence
 from schemas.documents.karaoke import Karaoke, Quality
 from schemas.documents.pitch import Pitch, WordNote
-from schemas.events import Aligned, Backend, Checked, ReprocessRequested, Work
-from schemas.work import extend, find
+from schemas.events import Aligned, Backend, Checked, ReprocessRequested
+from schemas.work import extend
 
 
 # TODO(issue 5): an edit judges the whole song anew, 12 % of a light import's time (its alignment
@@ -40,7 +40,7 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
     work, settings = event.work, task.settings
     aligned = task.fetch(required(work, "alignment"))
     vocals = task.fetch(required(work, "vocals"))
-    minus, told = _spare(work, task, "minus"), _spare(work, task, "evidence")
+    minus, told = spare(work, task, "minus"), spare(work, task, "evidence")
     task.sized(work.duration_ms / 1000)
 
     def check(folder: Path) -> Made:
@@ -83,18 +83,6 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
         seconds=task.elapsed(),
         reused=result.reused,
     )
-
-
-def _spare(work: Work, task: Task, name: str) -> Fetched | None:
-    """An artifact that the judgement can do without."""
-    artifact = find(work, name)
-    if artifact is None:
-        return None
-    try:
-        return task.fetch(artifact)
-    except Reject as reason:
-        task.log.warning("something to judge by is away", artifact=name, reason=reason.message)
-        return None
 
 
 def behind(given: Quality, found: Quality) -> Quality:
