@@ -18,7 +18,7 @@ from processors.admission.marks import Marks
 from processors.admission.room import Item, Limits, Release, Room
 from processors.runtime.clock import Clock
 from processors.runtime.control import Verdicts
-from processors.runtime.records import Origin, dead_letter
+from processors.runtime.records import unreadable
 from schemas.events import (
     AdmissionReported,
     Event,
@@ -132,7 +132,7 @@ class Term:
             _logger.error(
                 "poison goes to the dead letters", offset=record.offset, error=str(poison)
             )
-            self._unwritten.append(_letter(record, poison, self._codec))
+            self._unwritten.append(unreadable(record, poison, stage=NAME, codec=self._codec))
             self._marks.asked(record.offset)
             self._marks.done(record.offset, None)
             return
@@ -309,16 +309,3 @@ def _marks(report: AdmissionReported | None, codec: Codec) -> dict[TopicPartitio
         topic, _, partition = name.rpartition("/")
         found[TopicPartition(codec.on_log(topic), int(partition))] = at
     return found
-
-
-def _letter(record: Record, poison: Poison, codec: Codec) -> Outgoing:
-    return dead_letter(
-        record,
-        origin=Origin(record.topic, record.partition, record.offset, record.timestamp_ms),
-        tries=1,
-        stage=NAME,
-        kind=type(poison).__name__,
-        code=poison.code,
-        message=str(poison),
-        codec=codec,
-    )

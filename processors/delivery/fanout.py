@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from processors.delivery.letters import letter, provision
+from processors.runtime.records import unreadable
 from schemas.events import Notified
 from schemas.webhooks import ENDPOINT_DISABLED, STANDING_ONLY, owed
+from schemas.work import DELIVERY
 from topics import logs
+from topics.catalog import dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Doubtful, Fenced, Log, LogError, Outgoing, Producer, Record
 from topics.webhooks import Directory, Endpoint
@@ -65,7 +67,7 @@ class Fanout:
         topic = self._codec.on_log(Notified.topic)
         while not stop.is_set():
             try:
-                provision(self._log, self._codec)
+                self._log.provision({self._codec.on_log(dead_letter_topic(DELIVERY)): 1})
                 consumer = self._log.consumer(self._codec.on_log(GROUP), [topic])
             except LogError as error:
                 _logger.error("notifications cannot be read", reason=str(error))
@@ -100,7 +102,7 @@ class Fanout:
         try:
             envelope = self._codec.decode(record)
         except Poison as poison:
-            yield letter(record, poison, self._codec)
+            yield unreadable(record, poison, stage=DELIVERY, codec=self._codec)
             _logger.error(
                 "no notification; set aside",
                 topic=record.topic,

@@ -17,15 +17,17 @@ from processors.delivery.attempts import after, given_up
 from processors.delivery.courier import Courier, Errand, Report
 from processors.delivery.fanout import SOURCE
 from processors.delivery.judging import disabled, news_of, probe_of, reenabled
-from processors.delivery.letters import letter, provision
 from processors.delivery.owed import Delivery, Name, Partition, name_of
 from processors.delivery.queue import Queue
 from processors.delivery.sending import GONE, Answer
 from processors.delivery.settings import DeliverySettings
 from processors.runtime.clock import Clock
+from processors.runtime.records import unreadable
 from schemas.events import Event, WebhookAttempted
 from schemas.webhooks import DELIVERED, PROBE
+from schemas.work import DELIVERY
 from topics import logs
+from topics.catalog import dead_letter_topic
 from topics.codec import Codec, Envelope, Poison
 from topics.log import Consumer, Log, LogError, Outgoing, Producer, Record, TopicPartition
 from topics.log.partitioner import partition_of
@@ -102,7 +104,7 @@ class Worker:
         """Until ``stop``. What fails in between is tried again for as long as it takes."""
         while not stop.is_set():
             try:
-                provision(self._log, self._codec)
+                self._log.provision({self._codec.on_log(dead_letter_topic(DELIVERY)): 1})
                 self._count = self._log.topics()[self._topic]
                 self._producer = self._log.producer(self._name)
                 self._consumer = self._log.consumer(
@@ -210,7 +212,9 @@ class Worker:
                 # Written before the offset behind it is committed, as every fact. A successor that
                 # reads further back for an old delivery may bury it again.
                 self._buried.add(place)
-                self._unwritten.append(letter(record, poison, self._codec))
+                self._unwritten.append(
+                    unreadable(record, poison, stage=DELIVERY, codec=self._codec)
+                )
             _logger.error(
                 "no delivery; set aside",
                 partition=record.partition,

@@ -13,7 +13,7 @@ from processors.runtime.jobs import Job, job_of
 from processors.runtime.later import Later
 from processors.runtime.metrics import Ending
 from processors.runtime.outcomes import Crashed, Failure, Rejected
-from processors.runtime.records import Origin, Turn
+from processors.runtime.records import Turn
 from processors.runtime.retry import GiveUp, decide
 from schemas.events import Event, JobFailed, StepFailed, StepProgressed
 from topics.codec import Codec, Envelope, Poison
@@ -72,20 +72,7 @@ class Endings:
 
     def poison(self, record: Record, poison: Poison) -> Settled:
         """Bytes that are no event: to the dead letters, as they are."""
-        try:
-            origin = records.turn_of(record).origin
-        except Poison:
-            origin = Origin(record.topic, record.partition, record.offset, record.timestamp_ms)
-        letter = records.dead_letter(
-            record,
-            origin=origin,
-            tries=0,
-            stage=self._stage.name,
-            kind=type(poison).__name__,
-            code=poison.code,
-            message=str(poison),
-            codec=self._codec,
-        )
+        letter = records.unreadable(record, poison, stage=self._stage.name, codec=self._codec)
         return _settled(record, "poison", (letter,))
 
     def dropped(self, record: Record, ending: Ending | None) -> Settled:

@@ -43,7 +43,7 @@ def turn_of(record: Record) -> Turn:
     """
     ours = {name: value for name, value in record.headers if name in (_TRY, _DUE, _ORIGIN)}
     if not ours:
-        return Turn(Origin(record.topic, record.partition, record.offset, record.timestamp_ms))
+        return Turn(_place(record))
     try:
         return Turn(Origin(**json.loads(ours[_ORIGIN])), int(ours[_TRY]), due_ms=int(ours[_DUE]))
     except (KeyError, ValueError, TypeError) as error:
@@ -116,6 +116,28 @@ def dead_letter(
             *((f"melisma.error.{name}", value.encode()) for name, value in said.items()),
         ),
     )
+
+
+def unreadable(record: Record, poison: Poison, *, stage: str, codec: Codec) -> Outgoing:
+    """The dead letter of a record that is no event. Nobody worked on it, so it counts no try."""
+    try:
+        origin = turn_of(record).origin
+    except Poison:
+        origin = _place(record)
+    return dead_letter(
+        record,
+        origin=origin,
+        tries=0,
+        stage=stage,
+        kind=type(poison).__name__,
+        code=poison.code,
+        message=str(poison),
+        codec=codec,
+    )
+
+
+def _place(record: Record) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, record.timestamp_ms)
 
 
 def _theirs(headers: Headers) -> Headers:
