@@ -73,6 +73,9 @@ SONG_SECONDS = "song.maxSeconds"
 MANIFEST = "manifest"
 """The document of what was extracted, as an artifact of the item."""
 
+EXTRACTORS_KEY = "extraction/extractors.json"
+"""Where the store keeps what the workers can extract, for the gateway to read."""
+
 EVERY_STAGE = (*STAGES, *MASTERING_STAGES, *VIDEO_STAGES, *CLIP_STAGES, *EXTRACTION_STAGES)
 """All stages of the product."""
 

@@ -13,6 +13,10 @@ from topics import logs
 from topics.codec import Codec, Poison
 from topics.log import Log, TopicPartition
 
+EXTRACTION_SPEED = 25.0
+"""How many times faster than it plays a file is thought to be analysed on one core, all extractors
+together: the slowest that they may be."""
+
 _POLL_S = 0.2
 _LAST = 64  # offsets at the end of the topic among which a record is: transactions take some, too
 

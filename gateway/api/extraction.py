@@ -23,7 +23,6 @@ from gateway.guard.responses import documented
 from gateway.projection.extraction import Batch
 from gateway.projection.job import Job, JobState
 from gateway.projection.reservations import Answer
-from gateway.projection.store import BadCursor
 from gateway.services import Services
 from schemas.documents.audio_manifest import AudioManifest
 from topics.inputs import LONGEST_URI
@@ -429,20 +428,13 @@ def _status(
     elif where.ended and not where.completed:
         whole |= {"error": "None of its items could be used.", "error_code": "nothing_completed"}
     if limit:
-        try:
-            page = services.store.items(
-                caller.tenant,
-                task_id,
-                state=_STATES[state] if state else None,
-                cursor=cursor,
-                limit=limit,
-            )
-        except BadCursor:
-            raise Problem(
-                Code.VALIDATION_FAILED,
-                "cursor is none that this list gave out.",
-                errors=[{"parameter": "cursor", "message": "unknown"}],
-            ) from None
+        page = services.store.items(
+            caller.tenant,
+            task_id,
+            state=_STATES[state] if state else None,
+            cursor=cursor,
+            limit=limit,
+        )
         items = [ItemStatus(**_facts(item)) for item in page.items]
         whole |= {"items": items, "cursor": page.cursor}
     return TaskStatus(**whole)
@@ -465,10 +457,7 @@ def _facts(job: Job) -> dict[str, Any]:
         "input_uri": (wanted.input_uri or None) if wanted else None,
         "status": _STATUS[job.state],
         "progress": round(job.progress, 4),
-        "error": (error.message or f"It {_ENDED.get(job.state, 'failed')}.") if error else None,
+        "error": (error.message or f"It {showing.ended(job)}.") if error else None,
         "error_code": error.code if error else None,
         "failed_extractors": dict(job.refused) or None,
     }
-
-
-_ENDED = {"canceled": "was canceled"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -18,11 +18,8 @@ from gateway.projection.reservations import Asset
 from gateway.services import Services
 from gateway.webhooks.endpoints import keep_url
 from schemas.events import Extraction, ExtractionRequested, Work
+from topics.admission import EXTRACTION_SPEED
 from topics.inputs import AssetInput, FileInput, InputRefused, locate
-
-REAL_TIME = 25.0
-"""How many times faster than it plays a file is analysed on one core, all extractors together: the
-target of the analysis."""
 
 _BYTES_PER_SECOND: Mapping[str, float] = {
     "wav": 176_400.0,
@@ -42,6 +39,10 @@ _VIDEO_BYTES_PER_SECOND = 250_000.0
 _LOOKERS = 16  # assets of a batch that are looked up at once, in a database over the network
 _PIECE = 1000
 """Items folded at once: while a piece is written nobody else writes to the projection."""
+
+
+Located = AssetInput | FileInput | InputRefused | None
+LookedUp = tuple[Located, Asset | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +74,8 @@ def process(
     if not known:
         services.room.require(caller, 1)
     callback_id = _callback(services, caller, callback_url)
-    extraction = Extraction(
-        task_id=task_id,
-        input_uri=wish.input_uri,
-        video_id=wish.video_id,
-        extractors=tuple(wish.extractors),
-        parameters=_parameters(wish),
-        device=wish.device,
-        client=caller.client_id,
-        expected_seconds=_expected_s(located, asset),
-        requested_ms=services.clock_ms(),
-    )
-    event = ExtractionRequested(
-        work=_work(caller, task_id, task_id, asset, callback_id), extraction=extraction
-    )
+    whole = _task(caller, task_id, services.clock_ms())
+    event = _item(caller, whole, wish, (located, asset), task_id, callback_id)
     with services.admissions.job(caller, known=known):
         services.publisher.accept([event], cause=attempt.seed, traceparent=caller.traceparent)
     return task_id
@@ -108,28 +97,20 @@ def batch(
     if not (attempt.resumed and services.store.batch(caller.tenant, task_id) is not None):
         services.room.require(caller, len(wishes))
     callback_id = _callback(services, caller, callback_url)
-    now_ms = services.clock_ms()
+    whole = _task(caller, task_id, services.clock_ms(), count=len(wishes), concurrency=concurrency)
     with ThreadPoolExecutor(_LOOKERS) as lookers:
         looked_up = list(lookers.map(lambda wish: _looked_up(services, caller, wish), wishes))
-    events = []
-    for index, (wish, (located, asset)) in enumerate(zip(wishes, looked_up, strict=True)):
-        item_id = derive(f"{attempt.seed}/{index}", "item")
-        extraction = Extraction(
-            task_id=task_id,
-            index=index,
-            count=len(wishes),
-            concurrency=concurrency,
-            input_uri=wish.input_uri,
-            video_id=wish.video_id,
-            extractors=tuple(wish.extractors),
-            parameters=_parameters(wish),
-            device=wish.device,
-            client=caller.client_id,
-            expected_seconds=_expected_s(located, asset),
-            requested_ms=now_ms,
+    events = [
+        _item(
+            caller,
+            replace(whole, index=index),
+            wish,
+            found,
+            derive(f"{attempt.seed}/{index}", "item"),
+            callback_id,
         )
-        work = _work(caller, item_id, task_id, asset, callback_id)
-        events.append(ExtractionRequested(work=work, extraction=extraction))
+        for index, (wish, found) in enumerate(zip(wishes, looked_up, strict=True))
+    ]
     with services.admissions.job(caller):
         services.publisher.accept(
             events, cause=attempt.seed, traceparent=caller.traceparent, piece=_PIECE
@@ -137,30 +118,56 @@ def batch(
     return task_id
 
 
-def _work(caller: Caller, job_id: str, task_id: str, asset: Asset | None, callback_id: str) -> Work:
-    return Work(
-        job_id=job_id,
-        track_id=task_id,
+def _task(
+    caller: Caller, task_id: str, now_ms: int, *, count: int = 1, concurrency: int = 0
+) -> Extraction:
+    """What the items of a task have in common."""
+    return Extraction(
+        task_id=task_id,
+        count=count,
+        concurrency=concurrency,
+        video_id="",
+        client=caller.client_id,
+        requested_ms=now_ms,
+    )
+
+
+def _item(
+    caller: Caller,
+    task: Extraction,
+    wish: Wish,
+    found: LookedUp,
+    item_id: str,
+    callback_id: str,
+) -> ExtractionRequested:
+    """The request for one file of the task."""
+    located, asset = found
+    work = Work(
+        job_id=item_id,
+        track_id=task.task_id,
         tenant=caller.tenant,
         version=0,  # an extraction makes none
         from_stage="extraction",
         artifacts=() if asset is None else (asset.artifact,),
         callback_id=callback_id,
     )
+    extraction = replace(
+        task,
+        input_uri=wish.input_uri,
+        video_id=wish.video_id,
+        extractors=tuple(wish.extractors),
+        parameters={name: json.dumps(dict(given)) for name, given in wish.parameters.items()},
+        device=wish.device,
+        expected_seconds=_expected_s(located, asset),
+    )
+    return ExtractionRequested(work=work, extraction=extraction)
 
 
 def _callback(services: Services, caller: Caller, url: str) -> str:
     return keep_url(services, caller.tenant, url, field="callback_url") if url else ""
 
 
-def _parameters(wish: Wish) -> dict[str, str]:
-    return {name: json.dumps(dict(given)) for name, given in wish.parameters.items()}
-
-
-Located = AssetInput | FileInput | InputRefused | None
-
-
-def _looked_up(services: Services, caller: Caller, wish: Wish) -> tuple[Located, Asset | None]:
+def _looked_up(services: Services, caller: Caller, wish: Wish) -> LookedUp:
     """What an input is, as far as the gateway can know; an asset where it is one of the caller's.
 
     A batch passes over what is refused: the stage asks the same and fails the item by name.
@@ -177,13 +184,13 @@ def _looked_up(services: Services, caller: Caller, wish: Wish) -> tuple[Located,
 def _expected_s(located: Located, asset: Asset | None) -> float:
     """What an item is thought to take on one core; 0 when nobody knows."""
     if asset is not None:
-        return _guess_s(asset.format, asset.artifact.bytes) / REAL_TIME
+        return _guess_s(asset.format, asset.artifact.bytes) / EXTRACTION_SPEED
     if isinstance(located, FileInput):
         try:
             size = located.path.stat().st_size
         except OSError:
             return 0.0
-        return _guess_s(located.path.suffix.lstrip(".").lower(), size) / REAL_TIME
+        return _guess_s(located.path.suffix.lstrip(".").lower(), size) / EXTRACTION_SPEED
     return 0.0
 
 

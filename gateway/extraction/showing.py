@@ -14,14 +14,11 @@ from gateway.projection.job import TERMINAL, Job, JobState
 from gateway.projection.store import Page
 from gateway.services import Services
 from schemas.events import Artifact
-from schemas.work import MANIFEST, find
+from schemas.work import EXTRACTORS_KEY, MANIFEST, find
 from topics.artifacts.protocol import ArtifactMissing
 
 RETRY_AFTER_S = 2
 """How soon to ask again for a manifest: an item takes about as long."""
-
-EXTRACTORS = "extraction/extractors.json"
-"""Where the workers keep what they can extract, in the artifact store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def manifest(services: Services, caller: Caller, job: Job) -> dict[str, Any]:
 def extractors(services: Services) -> list[dict[str, Any]]:
     """What the workers can extract; nothing before one has started."""
     try:
-        told = services.artifacts.read(services.artifacts.uri(EXTRACTORS))
+        told = services.artifacts.read(services.artifacts.uri(EXTRACTORS_KEY))
     except ArtifactMissing:
         return []
     available: list[dict[str, Any]] = json.loads(told)["available"]
@@ -132,12 +129,16 @@ def _nothing(job: Job) -> Problem:
 def failed(job: Job) -> Problem:
     """Why nothing was extracted."""
     message = job.error.message if job.error else ""
-    how = "was canceled" if job.state == "canceled" else "failed"
     return Problem(
         Code.EXTRACTION_FAILED,
-        f"Task '{job.job_id}' {how}" + (f": {message}" if message else "."),
+        f"Task '{job.job_id}' {ended(job)}" + (f": {message}" if message else "."),
         extra={
             "task_id": job.job_id,
             "reason": {"code": job.error.code if job.error else job.state, "message": message},
         },
     )
+
+
+def ended(job: Job) -> str:
+    """How an item ended that was not completed, behind its name."""
+    return "was canceled" if job.state == "canceled" else "failed"

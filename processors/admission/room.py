@@ -28,13 +28,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from schemas.events import ExtractionAdmitted, ExtractionRequested
-from topics.admission import who
+from topics.admission import EXTRACTION_SPEED, who
 
-_TYPICAL_S = 10.0
-"""What an item is thought to take when nobody knows its length: a song of 4 minutes at 25 x real
-time, the slowest that all extractors together may be."""
+_TYPICAL_S = 240 / EXTRACTION_SPEED
+"""What an item is thought to take when nobody knows its length: as long as a song of 4 minutes."""
 
-_REAL_TIME = 25.0
 _WORKERS = (2, 3, 4, 8)
 """Among how many workers items are spread evenly, whether each has neighbouring partitions or every
 so-and-so-many-th: who has which, only the workers know."""
@@ -95,7 +93,7 @@ class Item:
         """What it is thought to take on one core."""
         known = self.event.extraction.expected_seconds
         length_s = self.event.work.duration_ms / 1000
-        return known if known > 0 else length_s / _REAL_TIME if length_s > 0 else _TYPICAL_S
+        return known if known > 0 else length_s / EXTRACTION_SPEED if length_s > 0 else _TYPICAL_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,13 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from types import TracebackType
 from typing import Any, Self
 
 from processors.extraction.registry import GROUP, discover
+from schemas.work import EXTRACTORS_KEY
 from topics import logs
 from topics.artifacts import ArtifactError
 from topics.artifacts.protocol import ArtifactMissing, ArtifactStore
-
-KEY = "extraction/extractors.json"
-"""Where the gateway reads it."""
 
 _PATIENCE_S = 120.0
 """For importing every extractor; torch on a cold disk takes half a minute."""
@@ -75,12 +72,7 @@ class Announcer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._over = True
             if self._process is not None:
@@ -96,7 +88,7 @@ class Announcer:
             if said is None:
                 return
             document = {"available": said, "made_of": made_of}
-            self._store.put(KEY, json.dumps(document).encode(), "application/json")
+            self._store.put(EXTRACTORS_KEY, json.dumps(document).encode(), "application/json")
         except (ArtifactError, OSError, ValueError) as failure:
             _log.warning("what can be extracted was not told", reason=str(failure))
 
@@ -121,7 +113,7 @@ class Announcer:
 def told(store: ArtifactStore) -> Mapping[str, Any]:
     """What was told last; {} before anything was, or where it can't be read."""
     try:
-        found = json.loads(store.read(store.uri(KEY)))
+        found = json.loads(store.read(store.uri(EXTRACTORS_KEY)))
     except (ArtifactMissing, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from processors.extraction.announcing import KEY, Announcer, available, packages, told
+from processors.extraction.announcing import Announcer, available, packages, told
+from schemas.work import EXTRACTORS_KEY
 from topics.artifacts.local import LocalStore
 
 
@@ -39,7 +40,11 @@ def test_what_the_process_says_is_kept(tmp_path: Path) -> None:
 
 def test_other_packages_are_asked_again(tmp_path: Path) -> None:
     kept = store(tmp_path)
-    kept.put(KEY, json.dumps({"available": [], "made_of": "older"}).encode(), "application/json")
+    kept.put(
+        EXTRACTORS_KEY,
+        json.dumps({"available": [], "made_of": "older"}).encode(),
+        "application/json",
+    )
     with Announcer(kept, program("print('[1]')")):
         while told(kept)["made_of"] == "older":
             time.sleep(0.02)
