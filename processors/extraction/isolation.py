@@ -110,35 +110,21 @@ class Laboratory:
             self._process.stdin.flush()
             while True:
                 said = self._heard(_LOOK_S)
+                guilty = None
                 if said is None:
                     guilty = self._over(at, since_s, limit_s) or self._grown(at or last)
-                    if guilty is not None:
-                        self.close()
-                        return guilty
                 elif "at" in said:
                     last = at or last
                     at, since_s = str(said["at"]), self._now()
                     limit_s = self._limit_s(float(said["cost_s"])) - float(said["spent_s"])
                     guilty = self._grown(last) if not at else None
-                    if guilty is not None:
-                        self.close()
-                        return guilty
-                elif "share" in said:
-                    told.progress(float(said["share"]))
-                elif "seconds" in said:
-                    told.sized(float(said["seconds"]))
-                elif "waits" in said:
-                    told.waits(bool(said["waits"]), str(said["what"]))
                 elif "done" in said:
                     return None
-                elif "refused" in said:
-                    raise FileRefused(str(said["refused"]), str(said["message"]))
-                elif "gpu" in said:
-                    raise GpuFailed(str(said["gpu"]))
-                elif "memory" in said:
-                    raise MemoryError
-                elif "os" in said:
-                    raise OSError(int(said["os"]), str(said["message"]))
+                else:
+                    _pass_on(said, told)
+                if guilty is not None:
+                    self.close()
+                    return guilty
         except (EOFError, BrokenPipeError):
             return self._died(at)
         except BaseException as error:
@@ -243,3 +229,21 @@ class Laboratory:
         line, _, self._rest = self._rest.partition(b"\n")
         said: dict[str, Any] = json.loads(line)
         return said
+
+
+def _pass_on(said: Mapping[str, Any], told: Told) -> None:
+    """Tell how it goes, and raise what ended it."""
+    if "share" in said:
+        told.progress(float(said["share"]))
+    elif "seconds" in said:
+        told.sized(float(said["seconds"]))
+    elif "waits" in said:
+        told.waits(bool(said["waits"]), str(said["what"]))
+    elif "refused" in said:
+        raise FileRefused(str(said["refused"]), str(said["message"]))
+    elif "gpu" in said:
+        raise GpuFailed(str(said["gpu"]))
+    elif "memory" in said:
+        raise MemoryError
+    elif "os" in said:
+        raise OSError(int(said["os"]), str(said["message"]))
