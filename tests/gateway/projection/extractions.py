@@ -11,7 +11,6 @@ from schemas.events import (
     ExtractorOutcome,
     FeaturesExtracted,
     JobCanceled,
-    JobRetried,
     Work,
 )
 from schemas.work import extend
@@ -86,17 +85,7 @@ class Extractions(Track):
                 )
 
     def retry(self, work: Work, stage: str = "extraction") -> Work:
-        work = replace(work, attempt=work.attempt + 1, from_stage=stage)
-        self.states[work.job_id], self.attempts[work.job_id] = "running", work.attempt
-        self.write(
-            JobRetried(
-                job_id=work.job_id,
-                track_id=work.track_id,
-                tenant=work.tenant,
-                attempt=work.attempt,
-                from_stage=stage,
-            )
-        )
+        work = self.try_again(work, stage)
         self.write(ExtractionRequested(work=work, extraction=self.wanted(work), reason="retry"))
         return work
 

@@ -177,7 +177,8 @@ class Track:
             )
         )
 
-    def retry(self, work: Work, stage: str) -> Work:
+    def try_again(self, work: Work, stage: str) -> Work:
+        """The gateway's word that an ended job is tried again from there; the next attempt."""
         work = replace(work, attempt=work.attempt + 1, from_stage=stage)
         self.states[work.job_id], self.attempts[work.job_id] = "running", work.attempt
         self.write(
@@ -189,6 +190,10 @@ class Track:
                 from_stage=stage,
             )
         )
+        return work
+
+    def retry(self, work: Work, stage: str) -> Work:
+        work = self.try_again(work, stage)
         self.write(ReprocessRequested(work=work, reason="retry"))
         return work
 

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.projection.cells import Cell, Document, Key, from_json, merge, order, to_json
-from gateway.projection.fold import fold, join
+from gateway.projection.cells import Cell, Document, Key, merge, order, to_json
+from gateway.projection.fold import join
 from gateway.projection.job import job_of
 from gateway.projection.track import track_of
-from tests.gateway.projection.folding import SHORT_LIVED, folded, property_test, standing, text
+from tests.gateway.projection.folding import (
+    SHORT_LIVED,
+    assert_order_changes_nothing,
+    assert_progress_never_falls,
+    folded,
+    property_test,
+    standing,
+)
 from tests.gateway.projection.histories import TENANT, Track, tracks
 
 
@@ -23,20 +30,7 @@ class TestAnyOrder:
     def test_order_duplicates_and_replays_change_nothing(
         self, history: Track, chance: random.Random
     ) -> None:
-        straight = text(folded(history.envelopes))
-        shuffled = [*history.envelopes, *chance.sample(history.envelopes, len(history.envelopes))]
-        chance.shuffle(shuffled)
-        assert text(folded(shuffled)) == straight
-
-        # One by one, through the stored text, with some lost on the way and then replayed whole.
-        documents: dict[Key, Document] = {}
-        lossy = [each for each in shuffled if chance.random() < 0.7]
-        for envelope in [*lossy, *history.envelopes]:
-            for change in fold(envelope):
-                before = documents.get(change.key)
-                after = change if before is None else merge(before, change)
-                documents[change.key] = from_json(change.key, to_json(after))
-        assert text(documents) == straight
+        assert_order_changes_nothing(history.envelopes, chance)
 
     @property_test
     @given(tracks(), st.randoms(use_true_random=False))
@@ -94,18 +88,7 @@ class TestAnyOrder:
     @property_test
     @given(tracks())
     def test_progress_never_falls_within_an_attempt(self, history: Track) -> None:
-        documents: dict[Key, Document] = {}
-        best: dict[tuple[str, int], float] = {}
-        for envelope in history.envelopes:
-            for change in fold(envelope):
-                before = documents.get(change.key)
-                documents[change.key] = change if before is None else merge(before, change)
-                if change.key.kind != "job":
-                    continue
-                seen = job_of(documents[change.key])
-                at = (seen.job_id, seen.attempt)
-                assert seen.progress >= best.get(at, 0.0)
-                best[at] = seen.progress
+        assert_progress_never_falls(history.envelopes)
 
 
 _CELLS = st.builds(

@@ -8,15 +8,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.projection.cells import Document, Key, from_json, merge, to_json
-from gateway.projection.fold import fold
+from gateway.projection.cells import Key, to_json
 from gateway.projection.job import job_of
 from gateway.projection.track import track_of
 from schemas.events import (
     Analyzed,
     Backend,
     Decided,
-    JobRetried,
     Mastered,
     Mastering,
     MasteringRequested,
@@ -24,7 +22,13 @@ from schemas.events import (
     Work,
 )
 from schemas.work import MASTERING_STAGES, extend
-from tests.gateway.projection.folding import SHORT_LIVED, folded, property_test, text
+from tests.gateway.projection.folding import (
+    SHORT_LIVED,
+    assert_order_changes_nothing,
+    assert_progress_never_falls,
+    folded,
+    property_test,
+)
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
 
 ASKED = Mastering(
@@ -65,17 +69,7 @@ class Master(Track):
         return work
 
     def retry(self, work: Work, stage: str) -> Work:
-        work = replace(work, attempt=work.attempt + 1, from_stage=stage)
-        self.states[work.job_id], self.attempts[work.job_id] = "running", work.attempt
-        self.write(
-            JobRetried(
-                job_id=work.job_id,
-                track_id=work.track_id,
-                tenant=work.tenant,
-                attempt=work.attempt,
-                from_stage=stage,
-            )
-        )
+        work = self.try_again(work, stage)
         self.write(MasteringRequested(work=work, mastering=ASKED, reason="retry"))
         return work
 
@@ -97,18 +91,7 @@ def masters(draw: st.DrawFn) -> Master:
 def test_order_duplicates_and_replays_change_nothing(
     history: Master, chance: random.Random
 ) -> None:
-    straight = text(folded(history.envelopes))
-    shuffled = [*history.envelopes, *chance.sample(history.envelopes, len(history.envelopes))]
-    chance.shuffle(shuffled)
-    assert text(folded(shuffled)) == straight
-    documents: dict[Key, Document] = {}
-    lossy = [each for each in shuffled if chance.random() < 0.7]
-    for envelope in [*lossy, *history.envelopes]:
-        for change in fold(envelope):
-            before = documents.get(change.key)
-            after = change if before is None else merge(before, change)
-            documents[change.key] = from_json(change.key, to_json(after))
-    assert text(documents) == straight
+    assert_order_changes_nothing(history.envelopes, chance)
 
 
 @property_test
@@ -150,17 +133,7 @@ def test_states_survive_the_loss_of_what_is_not_kept_for_ever(history: Master) -
 @property_test
 @given(masters())
 def test_progress_never_falls_within_an_attempt(history: Master) -> None:
-    documents: dict[Key, Document] = {}
-    best: dict[tuple[str, int], float] = {}
-    for envelope in history.envelopes:
-        for change in fold(envelope):
-            before = documents.get(change.key)
-            documents[change.key] = change if before is None else merge(before, change)
-            if change.key.kind == "job":
-                seen = job_of(documents[change.key])
-                at = (seen.job_id, seen.attempt)
-                assert seen.progress >= best.get(at, 0.0)
-                best[at] = seen.progress
+    assert_progress_never_falls(history.envelopes)
 
 
 def test_a_request_tells_what_was_asked() -> None:

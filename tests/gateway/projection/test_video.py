@@ -8,13 +8,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.projection.cells import Document, Key, from_json, merge, to_json
-from gateway.projection.fold import fold
+from gateway.projection.cells import Key
 from gateway.projection.job import job_of
 from gateway.projection.track import track_of
-from schemas.events import Backend, JobRetried, Video, VideoRendered, VideoRequested, Work
+from schemas.events import Backend, Video, VideoRendered, VideoRequested, Work
 from schemas.work import extend
-from tests.gateway.projection.folding import SHORT_LIVED, folded, property_test, text
+from tests.gateway.projection.folding import (
+    SHORT_LIVED,
+    assert_order_changes_nothing,
+    folded,
+    property_test,
+)
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
 
 ASKED = Video(width=640, height=360, vocals="guide")
@@ -46,17 +50,7 @@ class Films(Track):
     def retry(self, work: Work, stage: str) -> Work:
         if stage != "video":
             return super().retry(work, stage)
-        work = replace(work, attempt=work.attempt + 1)
-        self.states[work.job_id], self.attempts[work.job_id] = "running", work.attempt
-        self.write(
-            JobRetried(
-                job_id=work.job_id,
-                track_id=work.track_id,
-                tenant=work.tenant,
-                attempt=work.attempt,
-                from_stage=stage,
-            )
-        )
+        work = self.try_again(work, stage)
         self.write(VideoRequested(work=work, video=ASKED, reason="retry"))
         return work
 
@@ -76,18 +70,7 @@ def histories(draw: st.DrawFn) -> Films:
 @property_test
 @given(histories(), st.randoms(use_true_random=False))
 def test_order_duplicates_and_replays_change_nothing(history: Films, chance: random.Random) -> None:
-    straight = text(folded(history.envelopes))
-    shuffled = [*history.envelopes, *chance.sample(history.envelopes, len(history.envelopes))]
-    chance.shuffle(shuffled)
-    assert text(folded(shuffled)) == straight
-    documents: dict[Key, Document] = {}
-    lossy = [each for each in shuffled if chance.random() < 0.7]
-    for envelope in [*lossy, *history.envelopes]:
-        for change in fold(envelope):
-            before = documents.get(change.key)
-            after = change if before is None else merge(before, change)
-            documents[change.key] = from_json(change.key, to_json(after))
-    assert text(documents) == straight
+    assert_order_changes_nothing(history.envelopes, chance)
 
 
 @property_test
