@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -244,5 +245,11 @@ class StageSettings(BaseSettings):
     @property
     def decoder(self) -> str:
         """Versions of what turns files into samples: another one may read other samples."""
-        parts = ("imageio-ffmpeg", "soundfile", "soxr")
-        return " ".join(f"{part}/{version(part)}" for part in parts)
+        return _decoder()
+
+
+@cache
+def _decoder() -> str:
+    """Looked up once: it is a part of every result's identity, and each look reads metadata."""
+    parts = ("imageio-ffmpeg", "soundfile", "soxr")
+    return " ".join(f"{part}/{version(part)}" for part in parts)

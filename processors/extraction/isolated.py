@@ -1,9 +1,10 @@
-"""The process that extracts: ``python -m processors.extraction.isolated FD``.
+"""The process that extracts: ``python -m processors.extraction.isolated FD PAGE``.
 
 `isolation.Laboratory` starts it, gives it one file after the other, and kills it when an extractor
 hangs or eats too much. Orders come on stdin: first the settings, which a process trusts its parent
-with, then a line of JSON each. What it says goes to FD as lines of JSON: it reads hostile media
-and runs others' extractors, so what comes out of it is data, never code.
+with, then a line of JSON each. What it says goes to FD as lines of JSON, and who is at work stands
+on the page of memory behind PAGE: it reads hostile media and runs others' extractors, so what comes
+out of it is data, never code.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from processors.audio.undecodable import Undecodable
 from processors.extraction import gpu_plan
 from processors.extraction.devices import Device, chosen_device
 from processors.extraction.extracting import Options, extract_file
+from processors.extraction.notice import Notice, resident
 from processors.extraction.orders import Order
 from processors.extraction.places import places
 from processors.extraction.registry import Registry, discover
+from processors.extraction.running import Watch
 from processors.extraction.spectra import CpuSpectra
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import Fallback
@@ -52,10 +55,6 @@ class Voice:
         self._out.write(json.dumps(said, allow_nan=False) + "\n")
         self._out.flush()
 
-    def watch(self, name: str, spent_s: float, cost_s: float) -> None:
-        """See `processors.extraction.running.Watch`."""
-        self.say(at=name, spent_s=spent_s, cost_s=cost_s)
-
     def moved(self, share: float) -> None:
         """Progress, not more often than it is of use."""
         now_s = time.monotonic()
@@ -73,23 +72,50 @@ class Voice:
             self.say(seconds=seconds)
 
 
+class Guard:
+    """Shows who is at work, and tells of one that has eaten too much when it is done for now:
+    later it could be taken for another's."""
+
+    def __init__(self, notice: Notice, voice: Voice, limit_mib: int) -> None:
+        self._notice, self._voice = notice, voice
+        self._limit = limit_mib * gpu.MIB
+        self._pid, self._last = os.getpid(), ""
+
+    def watch(self, name: str, spent_s: float, cost_s: float) -> None:
+        """See `processors.extraction.running.Watch`."""
+        self._notice.write(name, spent_s, cost_s)
+        if not name and resident(self._pid) > self._limit:
+            self._voice.say(grown=self._last)
+        self._last = name
+
+
 def main(arguments: list[str]) -> int:
     """Serve until stdin ends."""
     out = os.fdopen(int(arguments[0]), "w", encoding="utf-8")
+    notice = Notice(int(arguments[1]))
     settings = pickle.loads(base64.b64decode(sys.stdin.buffer.readline()))  # noqa: S301
     assert isinstance(settings, StageSettings)
     logs.configure(settings.bus.log_format, settings.bus.log_level, sys.stderr)
     voice = Voice(out)
+    guard = Guard(notice, voice, settings.extraction_memory_limit)
     registry = discover()
     known = {name: str(each.version) for name, each in registry.extractors.items()}
     voice.say(known=known, usual=registry.usual(), broken=registry.broken)
     for line in sys.stdin.buffer:
         given = json.loads(line)
-        work(Order(**{**given, "names": tuple(given["names"])}), registry, settings, voice)
+        work(
+            Order(**{**given, "names": tuple(given["names"])}),
+            registry,
+            settings,
+            voice,
+            guard.watch,
+        )
     return 0
 
 
-def work(order: Order, registry: Registry, settings: StageSettings, voice: Voice) -> None:
+def work(
+    order: Order, registry: Registry, settings: StageSettings, voice: Voice, watch: Watch
+) -> None:
     """Extract one file and say how it went."""
     try:
         with _device(order, settings, voice) as device:
@@ -104,7 +130,7 @@ def work(order: Order, registry: Registry, settings: StageSettings, voice: Voice
                     registry=registry,
                     spectra=device,
                     durable=False,
-                    watch=voice.watch,
+                    watch=watch,
                     opened=voice.opened,
                 ),
                 Path(order.folder),

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from processors.extraction.notice import Notice, Turn, resident
 from processors.extraction.orders import Order
 from processors.gpu import GpuFailed
 from processors.settings import StageSettings
@@ -33,7 +34,6 @@ _START_S = 60.0  # imports on a busy machine
 _MARGIN = 20.0
 """How much longer than it says an extractor may take: costs are for one core that is not shared."""
 _MIB = 1 << 20
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _LONGEST_LINE = 1 << 20
 
 _log = logs.get(__name__)
@@ -75,6 +75,7 @@ class Laboratory:
         self._now = monotonic_s
         self._process: subprocess.Popen[bytes] | None = None
         self._answers = -1
+        self._notice: Notice | None = None
         self._rest = b""
         self._versions: Mapping[str, str] = {}
         self._usual: tuple[str, ...] = ()
@@ -103,21 +104,21 @@ class Laboratory:
         self._ready()
         assert self._process is not None
         assert self._process.stdin is not None
-        at, last = "", ""
-        since_s = limit_s = 0.0
+        turn = self._turn()
+        since_s, last = self._now(), ""
         try:
             self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             self._process.stdin.flush()
             while True:
                 said = self._heard(_LOOK_S)
+                before, turn = turn, self._turn()
+                if turn.number != before.number:
+                    since_s, last = self._now(), before.name or last
                 guilty = None
                 if said is None:
-                    guilty = self._over(at, since_s, limit_s) or self._grown(at or last)
-                elif "at" in said:
-                    last = at or last
-                    at, since_s = str(said["at"]), self._now()
-                    limit_s = self._limit_s(float(said["cost_s"])) - float(said["spent_s"])
-                    guilty = self._grown(last) if not at else None
+                    guilty = self._over(turn, since_s) or self._grown(turn.name or last)
+                elif "grown" in said:
+                    guilty = self._grown(str(said["grown"]))
                 elif "done" in said:
                     return None
                 else:
@@ -126,7 +127,7 @@ class Laboratory:
                     self.close()
                     return guilty
         except (EOFError, BrokenPipeError):
-            return self._died(at)
+            return self._died(self._turn().name)
         except BaseException as error:
             if not isinstance(error, (FileRefused, OSError)):
                 self.close()
@@ -143,35 +144,30 @@ class Laboratory:
                         pipe.close()
             os.close(self._answers)
             self._process, self._rest = None, b""
+        if self._notice is not None:
+            self._notice.close()
+            self._notice = None
 
     # What ends it.
 
-    def _limit_s(self, cost_s: float) -> float:
-        return self._settings.extractor_timeout_seconds + _MARGIN * max(cost_s, 0.0)
-
-    def _over(self, at: str, since_s: float, limit_s: float) -> Guilty | None:
-        if not at or self._now() - since_s <= limit_s:
+    def _over(self, turn: Turn, since_s: float) -> Guilty | None:
+        allowed_s = self._settings.extractor_timeout_seconds + _MARGIN * max(turn.cost_s, 0.0)
+        limit_s = allowed_s - turn.spent_s
+        if not turn.name or self._now() - since_s <= limit_s:
             return None
         took = f"it was stopped because it took longer than {max(limit_s, 0):.0f} seconds"
-        return Guilty(at, "timed_out", f"{at}: {took}")
+        return Guilty(turn.name, "timed_out", f"{turn.name}: {took}")
 
     def _grown(self, name: str) -> Guilty | None:
         """Blame ``name`` when the process is over its memory."""
         limit = self._settings.extraction_memory_limit
-        if self._resident() <= limit * _MIB:
+        assert self._process is not None
+        if resident(self._process.pid) <= limit * _MIB:
             return None
         if not name:
             raise MemoryError
         eaten = f"it was stopped because the file's extraction took more than {limit} MiB of memory"
         return Guilty(name, "out_of_memory", f"{name}: {eaten}")
-
-    def _resident(self) -> int:
-        assert self._process is not None
-        try:
-            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
-                return int(file.read().split()[1]) * _PAGE
-        except (OSError, IndexError):
-            return 0  # it is gone, which is heard
 
     def _died(self, at: str) -> Guilty:
         assert self._process is not None
@@ -186,19 +182,26 @@ class Laboratory:
 
     # The conversation.
 
+    def _turn(self) -> Turn:
+        assert self._notice is not None
+        return self._notice.read()
+
     def _ready(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
         reading, writing = os.pipe()
+        self._notice, page = Notice.made()
+        program = [sys.executable, "-P", "-m", "processors.extraction.isolated"]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "processors.extraction.isolated", str(writing)],
+                [*program, str(writing), str(page)],
                 stdin=subprocess.PIPE,
-                pass_fds=(writing,),
+                pass_fds=(writing, page),
             )
         finally:
             os.close(writing)
+            os.close(page)
         self._answers = reading
         os.set_blocking(reading, False)
         assert self._process.stdin is not None
