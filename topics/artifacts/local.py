@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from topics.artifacts import keys as names
-from topics.artifacts.files import CHUNK_BYTES, NewFile, chunks_of, make_folder, new_file, room_for
+from topics.artifacts.files import (
+    CHUNK_BYTES,
+    NewFile,
+    chunks_of,
+    make_folder,
+    new_file,
+    room_for,
+    sync_folder,
+)
 from topics.artifacts.multipart import PartWriter, Upload, Uploads, check_number, whole_etag
 from topics.artifacts.protocol import (
     ArtifactCorrupt,
@@ -141,16 +149,16 @@ class LocalStore:
             size = self.path(uri).stat().st_size
         try:
             about = json.loads(self._about_path(key).read_bytes())
-        except FileNotFoundError:
+            return Stored(names.uri_of(key), size, about["mediaType"], about["sha256"])
+        except (FileNotFoundError, ValueError):  # none, or one that a power cut left empty
             media_type = mimetypes.guess_type(key)[0] or UNKNOWN_TYPE
             return Stored(names.uri_of(key), size, media_type)
-        return Stored(names.uri_of(key), size, about["mediaType"], about["sha256"])
 
     def delete(self, uri: str) -> None:
         """See `ArtifactStore.delete`."""
         key = names.key_of(uri)
         with self._alone(key):
-            self._about_path(key).unlink(missing_ok=True)
+            self._undescribe(key)
             self.path(uri).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -330,17 +338,26 @@ class LocalStore:
 
     def _publish(self, key: str, target: Path, file: NewFile, media_type: str) -> Stored:
         with self._alone(key):
-            self._about_path(key).unlink(missing_ok=True)
+            self._undescribe(key)
             file.publish(target)
             self._describe(key, file, media_type)
         return Stored(names.uri_of(key), file.bytes, media_type, file.sha256)
 
     def _describe(self, key: str, file: NewFile, media_type: str) -> None:
+        """Not durable, which halves what the disk is waited for: an object does without its
+        description, and never has another's."""
         path = self._about_path(key)
-        make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(self._new, f"the description of '{key}'") as about:
             about.write(json.dumps({"mediaType": media_type, "sha256": file.sha256}).encode())
-            about.publish(path)
+            about.publish(path, durable=False)
+
+    def _undescribe(self, key: str) -> None:
+        """Durable: what comes next has other bytes, or is gone."""
+        about = self._about_path(key)
+        if about.exists():
+            about.unlink()
+            sync_folder(about.parent)
 
     def _place(self, key: str) -> Path:
         path = names.path_of(key, self._objects)

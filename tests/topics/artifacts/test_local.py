@@ -24,6 +24,7 @@ from topics.artifacts import (
     StoreFull,
     files,
 )
+from topics.artifacts import local as local_store
 from topics.artifacts.serving import receive_part
 
 
@@ -74,6 +75,33 @@ def test_an_object_without_its_description_is_whole(tmp_path: Path, local: Local
         about.unlink()
     stored = local.stat(uri)
     assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"mediaType": "ima'])
+def test_a_description_that_a_power_cut_tore_is_none(
+    tmp_path: Path, local: LocalStore, torn: bytes
+) -> None:
+    uri = local.put("results/cover.png", b"x", "image/x-own").uri
+    for about in (tmp_path / "store" / "about").rglob("*.json"):
+        about.write_bytes(torn)
+    stored = local.stat(uri)
+    assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
+
+
+def test_a_description_is_gone_for_good_before_its_object_is_replaced(
+    tmp_path: Path, local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = local.put("cover.png", b"older", "image/png").uri
+    seen = []
+
+    def sync(folder: Path) -> None:
+        if folder.is_relative_to(tmp_path / "store" / "about"):
+            seen.append((local.read(uri), [*folder.glob("cover*")]))
+        files.sync_folder(folder)
+
+    monkeypatch.setattr(local_store, "sync_folder", sync)
+    local.put("cover.png", b"newer", "image/png")
+    assert seen == [(b"older", [])]
 
 
 def test_a_key_under_an_object_is_refused(local: LocalStore) -> None:
