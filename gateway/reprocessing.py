@@ -35,7 +35,8 @@ MADE_BY: Mapping[str, str] = {
 """Which stage makes an artifact that is made anew when the stage runs again.
 
 Any other comes from the client (the source), or stays of use (``heard``, what the alignment's model
-heard of the vocals: the stage itself tells whether it still holds)."""
+heard of the vocals, and ``listened``, what the quality check heard of the stems: the stages
+themselves tell whether it still holds)."""
 
 PARENT = "parent"
 """What a job that aligns calls the alignment of the version it continues: lines that were not

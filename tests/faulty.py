@@ -12,6 +12,7 @@ from processors.alignment.strays import strays
 from processors.alignment.testimony import sounding_of
 from processors.audio.samples import Audio
 from processors.quality import verdict
+from processors.quality.listening import listen
 from processors.quality.stage import behind, timed
 from processors.quality.thresholds import Thresholds
 from processors.settings import StageSettings
@@ -57,7 +58,7 @@ def judged(
     content = with_flags(content, strays(content, heard, language))
     found = verdict.judge(
         timed(content),
-        verdict.Recording(vocals, minus, language),
+        verdict.Recording(listen(vocals, minus), language),
         sounding_of(content, heard, language),
         Thresholds(),
         StageSettings.model_fields["quality_bar"].default,

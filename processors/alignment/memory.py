@@ -6,19 +6,14 @@ same model; whatever else it may be, it is never wrong, only of no use.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from processors import arrays as stored
+from processors.arrays import MEDIA_TYPE as MEDIA_TYPE
+from processors.arrays import Array as Array
 
-Array = npt.NDArray[np.generic]
-
-MEDIA_TYPE = "application/x-npz"
 NAME = "heard"
 """What the artifact is called in a job."""
 
@@ -36,10 +31,7 @@ class Origin:
 
 def keep(path: Path, origin: Origin, arrays: Mapping[str, Array]) -> None:
     """Write arrays and their origin."""
-    said = np.frombuffer(json.dumps(asdict(origin), sort_keys=True).encode(), np.uint8)
-    everything: dict[str, Any] = {**arrays, _ORIGIN: said}
-    with path.open("wb") as file:
-        np.savez_compressed(file, **everything)
+    stored.keep(path, asdict(origin), arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +44,12 @@ class Kept:
 
 def recall(path: Path, vocals: str) -> Kept | None:
     """What `keep` wrote, when it is of this stem and whole; None otherwise."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            origin = Origin(**json.loads(bytes(data[_ORIGIN])))
-            if origin.vocals != vocals:
-                return None
-            arrays = {name: data[name] for name in data.files if name != _ORIGIN}
-            return Kept(origin, arrays)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+    found = stored.recall(path)
+    if found is None:
         return None
-
-
-_ORIGIN = "origin"
+    said, arrays = found
+    try:
+        origin = Origin(**said)
+    except TypeError:  # kept by something else
+        return None
+    return Kept(origin, arrays) if origin.vocals == vocals else None

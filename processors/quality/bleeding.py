@@ -8,11 +8,14 @@ taken off.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from processors.audio.activity import HOP_MS, Activity
-from processors.audio.samples import Audio
+from processors.audio.samples import Audio, Samples
 
 _WINDOW_S = 0.093
 """4096 samples at 44.1 kHz: resolves harmonics of the lowest voices, 11 Hz apart."""
@@ -21,8 +24,10 @@ _LOWEST_HZ, _HIGHEST_HZ = 100.0, 8000.0
 _FEWEST = 20
 """Frames (1 s) with singing, and without it, that an estimate needs."""
 _FLOOR_DB = -60.0
+_AT_ONCE = 32  # frames; their spectra stay in a core's cache
 
-Spectra = npt.NDArray[np.complexfloating]
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 
 def bleed_db(minus: Audio, vocals: Audio, activity: Activity) -> float | None:
@@ -33,20 +38,12 @@ def bleed_db(minus: Audio, vocals: Audio, activity: Activity) -> float | None:
     if minus.rate != vocals.rate or abs(minus.frames - vocals.frames) > minus.rate:
         return None
     size = 1 << round(np.log2(_WINDOW_S * vocals.rate))
-    sung = _Sums(size)
-    unsung = _Sums(size)
+    length = min(vocals.frames, minus.frames)
+    starts = np.arange(0, length - size + 1, size // 2)
+    share = _sung(starts, size, vocals.rate, activity)
     own, rest = vocals.mono(), minus.mono()
-    window = np.hanning(size).astype(np.float32)
-    hop = size // 2
-    active = activity.active
-    for start in range(0, min(len(own), len(rest)) - size + 1, hop):
-        first = start * 1000 // (vocals.rate * HOP_MS)
-        last = (start + size) * 1000 // (vocals.rate * HOP_MS)
-        share = float(active[first:last].mean()) if last > first else 0.0
-        into = sung if share > 0.9 else unsung if share < 0.1 else None
-        if into is not None:
-            part = slice(start, start + size)
-            into.add(np.fft.rfft(own[part] * window), np.fft.rfft(rest[part] * window))
+    sung = _shared(own, rest, starts[share > 0.9], size)
+    unsung = _shared(own, rest, starts[share < 0.1], size)
     if sung.frames < _FEWEST:
         return None
     bins = np.fft.rfftfreq(size, 1 / vocals.rate)
@@ -65,17 +62,38 @@ def bleed_db(minus: Audio, vocals: Audio, activity: Activity) -> float | None:
     return round(max(_FLOOR_DB, 10 * float(np.log10(max(left / total, 1e-12)))), 1)
 
 
-class _Sums:
+def _sung(starts: Indices, size: int, rate: int, activity: Activity) -> Floats:
+    """How much of each frame is sung; 0 behind the end of what is known."""
+    until = np.concatenate([[0], np.cumsum(activity.active)])
+    first, last = (
+        np.minimum(edge * 1000 // (rate * HOP_MS), len(activity.active))
+        for edge in (starts, starts + size)
+    )
+    return np.asarray((until[last] - until[first]) / np.maximum(last - first, 1), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
     """Power of stem and minus and what they share, summed over frames, by bin."""
 
-    def __init__(self, size: int) -> None:
-        self.frames = 0
-        self.own = np.zeros(size // 2 + 1)
-        self.rest = np.zeros(size // 2 + 1)
-        self.cross = np.zeros(size // 2 + 1, np.complex128)
+    frames: int
+    own: Floats
+    rest: Floats
+    cross: npt.NDArray[np.complex128]
 
-    def add(self, own: Spectra, rest: Spectra) -> None:
-        self.frames += 1
-        self.own += np.abs(own) ** 2
-        self.rest += np.abs(rest) ** 2
-        self.cross += rest * np.conj(own)
+
+def _shared(own: Samples, rest: Samples, starts: Indices, size: int) -> _Shared:
+    window = np.hanning(size).astype(np.float32)
+    alone, other = np.zeros((2, size // 2 + 1))
+    cross = np.zeros(size // 2 + 1, np.complex128)
+    for first in range(0, len(starts), _AT_ONCE):
+        chosen = starts[first : first + _AT_ONCE, None] + np.arange(size)
+        mine, others = fft.rfft(own[chosen] * window), fft.rfft(rest[chosen] * window)
+        alone += _power(mine)
+        other += _power(others)
+        cross += (others * np.conj(mine)).sum(axis=0, dtype=np.complex128)
+    return _Shared(len(starts), alone, other, cross)
+
+
+def _power(spectra: npt.NDArray[np.complex64]) -> Floats:
+    return np.asarray((spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64))

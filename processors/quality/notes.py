@@ -1,8 +1,8 @@
 """The note that each word is sung on, from the vocal stem.
 
 YIN (`processors.audio.yin`): the lag at which a frame differs least from itself, its difference
-normalised by the mean over shorter lags. Only the parts of the stem where words stand are looked
-at.
+normalised by the mean over shorter lags. The stem's pitch is told once, every 10 ms, whatever the
+words are: words that move find theirs without the stem.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import soxr
 
 from processors.audio import yin
 from processors.audio.samples import Audio
-from processors.audio.yin import BANDWIDTH_HZ, RATE, WINDOW
+from processors.audio.yin import BANDWIDTH_HZ, HOP, LONGEST_LAG, RATE, WINDOW
 
 Floats = npt.NDArray[np.float64]
 
-METHOD = "yin-1"
+METHOD = "yin-2"  # 2: frames on the song's grid of 10 ms, not on the word's
 
 _PERIODIC = 0.3
 """Normalised difference below which a frame has a pitch; the paper's 0.1 is for clean speech,
@@ -30,12 +30,25 @@ _AS_GOOD = 0.1
 """The first dip this close to the deepest one is the period: twice and three times the period fit a
 periodic sound as well, and would read an octave too low."""
 
+_SILENT = 1e-4  # −80 dBFS
 _QUIET = 0.03
 """Frames below 3 % of the word's loudest (−30 dB) are consonants and echoes."""
 
 _FEWEST_FRAMES = 4  # 40 ms of pitch
 _LEAST_VOICED = 0.2
 """A word with less pitch than this is whispered, rapped or not there."""
+
+_AT_ONCE = 256  # frames; 2 MB each of the arrays that YIN makes of them stay in a core's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Melody:
+    """The stem's pitch, a frame of 65 ms every 10 ms: ``midi`` ``(frames,) float32``, NaN where
+    there is none, and ``level`` ``(frames,) float32``, its RMS below 2 kHz.
+    """
+
+    midi: npt.NDArray[np.float32]
+    level: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +61,43 @@ class SungNote:
     reason: str | None = None
 
 
-def notes(words: Iterable[tuple[str, int, int]], vocals: Audio) -> Iterator[SungNote]:
-    """One note for each ``(word id, start_ms, end_ms)``."""
-    sound = vocals.mono()
-    narrow = soxr.resample(sound, vocals.rate, 2 * BANDWIDTH_HZ, quality="HQ")
+def melody(vocals: Audio) -> Melody:
+    """The pitch of a stem wherever it is not silent."""
+    narrow = soxr.resample(vocals.mono(), vocals.rate, 2 * BANDWIDTH_HZ, quality="HQ")
     samples: Floats = soxr.resample(narrow, 2 * BANDWIDTH_HZ, RATE, quality="HQ").astype(np.float64)
+    frames = yin.frames(samples)
+    midi = np.full(len(frames), np.nan, np.float32)
+    level = np.zeros(len(frames), np.float32)
+    for first in range(0, len(frames), _AT_ONCE):
+        part = frames[first : first + _AT_ONCE]
+        head = part[:, :WINDOW]
+        loud = np.sqrt(np.einsum("fn,fn->f", head, head) / WINDOW).astype(np.float32)
+        level[first : first + _AT_ONCE] = loud
+        heard = np.flatnonzero(loud >= _SILENT)
+        if len(heard):
+            midi[first + heard] = _midi(part[heard])
+    return Melody(midi, level)
+
+
+def notes(words: Iterable[tuple[str, int, int]], sung: Melody) -> Iterator[SungNote]:
+    """One note for each ``(word id, start_ms, end_ms)``, of the frames within it."""
     for id_, start_ms, end_ms in words:
-        yield _note(id_, samples[start_ms * RATE // 1000 : end_ms * RATE // 1000])
+        first = -(-start_ms * RATE // (1000 * HOP))
+        last = (end_ms * RATE // 1000 - WINDOW - LONGEST_LAG) // HOP + 1
+        inside = slice(first, max(first, last))
+        yield _note(id_, sung.midi[inside].astype(np.float64), sung.level[inside])
 
 
-def _note(word_id: str, sound: Floats) -> SungNote:
-    frames = yin.frames(sound)
-    if len(frames) == 0:
+def _note(word_id: str, pitches: Floats, level: npt.NDArray[np.float32]) -> SungNote:
+    if len(pitches) == 0:
         return SungNote(word_id, None, 0.0, "the word is too short to have a pitch")
-    level = np.sqrt((frames[:, :WINDOW] ** 2).mean(axis=1))
-    if level.max() < 1e-4:  # −80 dBFS
+    if level.max() < _SILENT:
         return SungNote(word_id, None, 0.0, "the stem is silent where the word stands")
-    pitches = _midi(frames)
     heard = np.isfinite(pitches) & (level >= _QUIET * level.max())
     voiced = round(float(heard.mean()), 3)
     if heard.sum() < _FEWEST_FRAMES or voiced < _LEAST_VOICED:
         return SungNote(word_id, None, voiced, "no steady pitch was heard in the word")
-    return SungNote(word_id, _held(pitches[heard], level[heard]), voiced)
+    return SungNote(word_id, _held(pitches[heard], level[heard].astype(np.float64)), voiced)
 
 
 def _midi(frames: yin.Lags) -> Floats:

@@ -1,17 +1,17 @@
 """Quality: the audio itself says whether the words are where they are sung, and on which notes.
 
-Follows the alignment; a person's edits that need no new alignment can begin here.
+Follows the alignment; a person's edits that need no new alignment can begin here. What was heard of
+the same stems before is not heard again.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from processors.audio.decoding import decode
-from processors.audio.samples import Audio
 from processors.karaoke import read_document, required, spare
 from processors.quality import evidence, verdict
-from processors.quality.notes import METHOD, SungNote, notes
+from processors.quality.notes import METHOD, Melody, SungNote, notes
+from processors.quality.stems import stems
 from processors.runtime import Made, MadeFile, Sla, Task, stage
 from schemas.documents.evidence import Evidence
 from schemas.documents.karaoke import Karaoke, Quality
@@ -20,8 +20,6 @@ from schemas.events import Aligned, Backend, Checked, ReprocessRequested
 from schemas.work import extend
 
 
-# TODO(issue 5): an edit judges the whole song anew, 12 % of a light import's time (its alignment
-# takes 5 %): notes of words that stayed, and the bleed, could be kept as what was heard is.
 def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
     """After the alignment; when asked to begin here."""
     return isinstance(event, Aligned) or event.work.from_stage == "quality"
@@ -29,7 +27,7 @@ def is_my_turn(event: Aligned | ReprocessRequested) -> bool:
 
 @stage(
     name="quality",
-    revision=3,  # 2: the words' notes; 3: the whole song's flags
+    revision=4,  # 2: the words' notes; 3: the whole song's flags; 4: notes on the song's grid
     consumes=(Aligned, ReprocessRequested),
     produces=(Checked,),
     accepts=is_my_turn,
@@ -39,17 +37,16 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
     """Judge the alignment of the job by its vocals, and the minus by what is left of them."""
     work, settings = event.work, task.settings
     aligned = task.fetch(required(work, "alignment"))
-    vocals = task.fetch(required(work, "vocals"))
-    minus, told = spare(work, task, "minus"), spare(work, task, "evidence")
+    told = spare(work, task, "evidence")
+    recording = stems(work, task)
     task.sized(work.duration_ms / 1000)
 
     def check(folder: Path) -> Made:
         content = read_document(Karaoke, aligned.path)
-        audio = decode(vocals.path, max_seconds=settings.max_song_seconds)
-        backing = decode(minus.path, max_seconds=settings.max_song_seconds) if minus else None
+        heard, kept = recording.heard(folder)
         found = verdict.judge(
             timed(content),
-            verdict.Recording(audio, backing, content.language),
+            verdict.Recording(heard, content.language),
             read_document(Evidence, told.path) if told else None,
             settings.quality_thresholds,
             settings.quality_bar,
@@ -58,17 +55,18 @@ def quality(event: Aligned | ReprocessRequested, task: Task) -> Checked:
         path = folder / "checked.json"
         path.write_bytes(judged.to_json())
         sung = folder / "pitch.json"
-        sung.write_bytes(pitch_of(content, audio).to_json())
+        sung.write_bytes(pitch_of(content, heard.melody).to_json())
         return Made(
             files=(
                 MadeFile("checked", path, "application/json"),
                 MadeFile("pitch", sung, "application/json"),
+                *kept,
             ),
             facts={"score": judged.qc.score, "flags": len(judged.qc.flags)},
         )
 
     result = task.result(
-        inputs=[aligned.sha256, vocals.sha256, *(one.sha256 for one in (minus, told) if one)],
+        inputs=[aligned.sha256, *recording.inputs, *([told.sha256] if told else [])],
         backend=Backend(name="evidence", model="2", device="cpu"),
         parameters={
             "bar": settings.quality_bar,
@@ -92,14 +90,14 @@ def behind(given: Quality, found: Quality) -> Quality:
     return found.model_copy(update={"flags": (*given.flags, *new)})
 
 
-def pitch_of(content: Karaoke, audio: Audio) -> Pitch:
+def pitch_of(content: Karaoke, sung: Melody) -> Pitch:
     """The notes of the placed words."""
     placed = [
         (word.id, word.start_ms, word.end_ms)
         for word in content.words()
         if word.start_ms is not None and word.end_ms is not None
     ]
-    return Pitch(method=METHOD, notes=tuple(_written(note) for note in notes(placed, audio)))
+    return Pitch(method=METHOD, notes=tuple(_written(note) for note in notes(placed, sung)))
 
 
 def _written(note: SungNote) -> WordNote:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from processors.alignment.languages import UnknownLanguage, reader, resolve, script
-from processors.audio.activity import HOP_MS, Activity, detect
-from processors.audio.samples import Audio
+from processors.audio.activity import HOP_MS, Activity
 from processors.quality import evidence
-from processors.quality.bleeding import bleed_db
 from processors.quality.evidence import TimedLine
+from processors.quality.listening import Listened
 from processors.quality.thresholds import Thresholds
 from processors.quality.timing import offset_of
 from schemas.documents.evidence import Evidence
@@ -35,10 +34,9 @@ _SEVERITY: dict[str, Severity] = {
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What is judged against: the stem of the voice, the minus, and their language."""
+    """What is judged against: what was heard of the stems, and the language they are sung in."""
 
-    vocals: Audio
-    minus: Audio | None = None
+    stems: Listened
     language: str = ""
 
 
@@ -50,17 +48,14 @@ def judge(
     bar: float,
 ) -> Quality:
     """The judgement of placed words. ``heard``: how the lines sound, where alignment told it."""
-    activity = detect(recording.vocals)
+    activity = recording.stems.activity
     report = evidence.weigh(lines, activity, limits, heard)
-    bleed = None
-    if recording.minus is not None and activity.active.any():
-        bleed = bleed_db(recording.minus, recording.vocals, activity)
-    measures = _measured(lines, activity, heard, limits, bleed)
+    measures = _measured(lines, activity, heard, limits, recording.stems.bleed_db)
     flags = [
         *_of_song(measures, limits),
         *_language(lines, recording.language),
         *_sounds(heard, recording.language, limits),
-        *_silent(recording, limits),
+        *_silent(recording.stems, limits),
         *(_written(flag) for flag in report.flags),
     ]
     score = round(report.score * _of_all(measures, limits), 3)
@@ -204,21 +199,14 @@ def _sounds(heard: Evidence | None, language: str, limits: Thresholds) -> Iterat
         )
 
 
-def _silent(recording: Recording, limits: Thresholds) -> Iterator[Flag]:
-    if recording.minus is None:
+def _silent(stems: Listened, limits: Thresholds) -> Iterator[Flag]:
+    if stems.rest is None or stems.voice <= 0:
         return
-    voice, rest = (_level(audio) for audio in (recording.vocals, recording.minus))
-    if voice > 0 and 20 * np.log10(max(rest / voice, 1e-9)) < limits.quiet_minus_db:
+    if 20 * np.log10(max(stems.rest / stems.voice, 1e-9)) < limits.quiet_minus_db:
         yield _flag(
             "minus_silent",
             "There is nearly nothing in the minus: the song seems to be sung a cappella.",
         )
-
-
-def _level(audio: Audio) -> float:
-    if not audio.frames:
-        return 0.0
-    return float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64))))
 
 
 def _flag(code: str, message: str) -> Flag:

@@ -37,11 +37,26 @@ class Clock:
         return result
 
 
-def measure(backend: str, folder: Path) -> tuple[float, dict[str, float], dict[str, float], bool]:
-    """Song seconds; CPU seconds a stage of the import and of the edit; whether lines stayed."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """``first`` and ``edit``: CPU seconds by stage; ``stayed``: whether lines that were not edited
+    did; ``kept``: bytes that are kept so that nothing is heard twice.
+    """
+
+    seconds: float
+    first: dict[str, float]
+    edit: dict[str, float]
+    stayed: bool
+    kept: dict[str, int]
+
+
+def measure(backend: str, folder: Path) -> Measured:
+    """A song imported, then edited."""
     from processors.alignment.earlier import PARENT
+    from processors.alignment.memory import NAME as HEARD
     from processors.alignment.stage import alignment
     from processors.publishing.stage import publishing
+    from processors.quality.listening import NAME as LISTENED
     from processors.quality.stage import quality
     from processors.runtime.testing import StageEnvironment
     from processors.separation.stage import separation
@@ -91,7 +106,13 @@ def measure(backend: str, folder: Path) -> tuple[float, dict[str, float], dict[s
     assert after is not None
     was, is_ = (Karaoke.from_json(env.store.read(one.uri)).lines for one in (before, after))
     moved = [at for at, (old, new) in enumerate(zip(was, is_, strict=True)) if old != new]
-    return seconds, first.took, edit.took, all(abs(at - len(lines) // 2) <= 1 for at in moved)
+    return Measured(
+        seconds,
+        first.took,
+        edit.took,
+        all(abs(at - len(lines) // 2) <= 1 for at in moved),
+        {one.name: one.bytes for one in checked.work.artifacts if one.name in (HEARD, LISTENED)},
+    )
 
 
 def _song(folder: Path) -> tuple[Path, str]:
@@ -151,9 +172,10 @@ def main() -> None:
         command = [sys.executable, "-m", __spec__.name, given.backend, "--here"]
         sys.exit(subprocess.run(command, env=os.environ | _ONE_CORE, check=False).returncode)
     with tempfile.TemporaryDirectory() as folder:
-        seconds, first, edit, stayed = measure(given.backend, Path(folder))
+        got = measure(given.backend, Path(folder))
+    first, edit = got.first, got.edit
     whole = sum(first.values())
-    table = Table(title=f"{given.backend}: a song of {seconds:.0f} s, CPU seconds")
+    table = Table(title=f"{given.backend}: a song of {got.seconds:.0f} s, CPU seconds")
     for name in ("stage", "import", "edit", "edit / whole import"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for name, took in first.items():
@@ -164,7 +186,11 @@ def main() -> None:
     table.add_row("all", f"{whole:.2f}", f"{total:.2f}", f"{total / whole:.1%}")
     console = Console(width=100)
     console.print(table)
-    console.print(f"only the edited line and its neighbours moved: {'yes' if stayed else 'NO'}")
+    console.print(f"only the edited line and its neighbours moved: {'yes' if got.stayed else 'NO'}")
+    for name, size in got.kept.items():
+        console.print(
+            f"kept as '{name}': {size / 1000 / (got.seconds / 60):.0f} kB a minute of song"
+        )
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ def test_a_song_goes_through_every_stage(tmp_path: Path) -> None:
         "heard",
         "alignment",
         "evidence",
+        "listened",
         "checked",
         "pitch",
         "karaoke",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.audio.samples import Audio
-from processors.quality.notes import notes
+from processors.quality.notes import melody, notes
 
 RATE = 44_100
 
@@ -32,7 +32,7 @@ def voice(
 
 def heard(sound: Signal) -> float | None:
     audio = Audio(sound.astype(np.float32)[None], RATE)
-    (note,) = notes([("w1", 0, round(1000 * audio.seconds))], audio)
+    (note,) = notes([("w1", 0, round(1000 * audio.seconds))], melody(audio))
     assert (note.midi is None) == (note.reason is not None)
     return note.midi
 
@@ -81,7 +81,7 @@ def test_the_note_that_is_held_counts() -> None:
 )
 def test_a_word_without_a_pitch_has_none(sound: Signal, reason: str) -> None:
     audio = Audio(sound.astype(np.float32)[None], RATE)
-    (note,) = notes([("w1", 0, round(1000 * audio.seconds))], audio)
+    (note,) = notes([("w1", 0, round(1000 * audio.seconds))], melody(audio))
     assert note.midi is None
     assert note.reason is not None
     assert reason in note.reason
@@ -90,6 +90,6 @@ def test_a_word_without_a_pitch_has_none(sound: Signal, reason: str) -> None:
 def test_words_are_taken_one_by_one_where_they_stand() -> None:
     sound = np.concatenate([voice(57), voice(64), np.zeros(RATE)])
     audio = Audio(np.stack([sound, sound]).astype(np.float32), RATE)
-    found = list(notes([("a", 0, 400), ("b", 400, 800), ("c", 900, 1500)], audio))
+    found = list(notes([("a", 0, 400), ("b", 400, 800), ("c", 900, 1500)], melody(audio)))
     assert [note.word_id for note in found] == ["a", "b", "c"]
     assert [note.midi and round(note.midi) for note in found] == [57, 64, None]

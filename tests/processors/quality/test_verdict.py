@@ -9,6 +9,7 @@ import pytest
 
 from processors.audio.samples import Audio
 from processors.quality.evidence import TimedLine
+from processors.quality.listening import listen
 from processors.quality.thresholds import Thresholds
 from processors.quality.verdict import Recording, judge
 from schemas.documents.evidence import Evidence, LanguageEvidence, LineEvidence
@@ -41,7 +42,7 @@ def judged(
     language: str = "en",
     bar: float = 0.6,
 ) -> Quality:
-    recording = Recording(vocals or stem(*SPANS), minus, language)
+    recording = Recording(listen(vocals or stem(*SPANS), minus), language)
     return judge(lines, recording, heard, Thresholds(), bar)
 
 
