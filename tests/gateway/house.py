@@ -252,13 +252,16 @@ class House:
             assert work.lyrics is not None
             lyrics = LyricsDocument.from_json(self.artifacts.read(work.lyrics.uri))
             aligned = self.artifact("alignment", karaoke_of(lyrics).to_json(), "application/json")
-            work = extend(work, aligned)
+            work = extend(
+                work, aligned, self.artifact("heard", b"by the model", "application/x-npz")
+            )
             self.happens(Aligned(work=work, words=4, placed=4), source="alignment")
         if checked is None:
             assert aligned is not None
             checked = replace(aligned, name="checked")
             content = Karaoke.from_json(self.artifacts.read(checked.uri))
-            work = extend(work, checked, self.pitch_of(content))
+            listened = self.artifact("listened", b"by the check", "application/x-npz")
+            work = extend(work, checked, self.pitch_of(content), listened)
             self.happens(Checked(work=work, score=0.9), source="quality")
         document = KaraokeDocument.stamp(
             Karaoke.from_json(self.artifacts.read(checked.uri)),

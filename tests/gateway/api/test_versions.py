@@ -88,6 +88,8 @@ class TestEdit:
         assert work.from_stage == "alignment"
         assert {artifact.name for artifact in work.artifacts} == {
             "source",
+            "heard",
+            "listened",
             "vocals",
             "minus",
             "mix",
@@ -225,7 +227,9 @@ class TestReprocess:
         assert reprocess(house, track, step).status_code == 202
         work = newest(house)
         assert work.from_stage == stage
-        assert {artifact.name for artifact in work.artifacts} == carried | {"previous"}
+        # What was heard is carried everywhere: the stages tell whether it is of these stems still.
+        carried = carried | {"heard", "listened", "previous"}
+        assert {artifact.name for artifact in work.artifacts} == carried
         assert work.lyrics is not None
         assert ("separation" in work.backends) == (stage != "separation")
 
