@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from processors.runtime import metrics
 from processors.runtime.endings import Settled
 from topics import logs
-from topics.log import Consumer, Doubtful, Fenced, Log, LogError, TopicPartition, UnknownTopic
+from topics.log import (
+    Consumer,
+    Doubtful,
+    Fenced,
+    Log,
+    LogError,
+    TopicPartition,
+    UnknownTopic,
+    Writing,
+)
 
 _BATCH = 500  # records settled in one transaction; it must stay far below its 10 s time-out
 _FIRST_WAIT_S = 0.5  # after the log failed
@@ -21,17 +31,38 @@ class Unwritable(Exception):
     """What must be written cannot be: the stage has to stop."""
 
 
-class Ledger:
-    """What is settled and not yet committed. All methods belong to the worker's thread."""
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A transaction on its way: of the first ``count`` that are settled those that were owned."""
 
-    def __init__(self, log: Log, stage: str, name: str, monotonic_s: Callable[[], float]) -> None:
+    count: int
+    batch: Sequence[Settled]
+    writing: Writing
+
+
+class Ledger:
+    """What is settled and not yet committed. All methods belong to the worker's thread.
+
+    ``batch`` is how many records one transaction settles at most.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        stage: str,
+        name: str,
+        monotonic_s: Callable[[], float],
+        batch: int | None = None,
+    ) -> None:
         self._log = log
         self._stage = stage
         self._name = name
         self._now = monotonic_s
+        self._batch = batch or _BATCH
         self._producer = log.producer(name)
         self._open: list[Settled] = []
         self._in_doubt: list[Settled] = []
+        self._begun: _Begun | None = None
         self._wait_s = 0.0
         self._not_before_s = float("-inf")
 
@@ -59,32 +90,62 @@ class Ledger:
         self._open = [one for one in self._open if one.tp not in partitions]
         self._in_doubt = [one for one in self._in_doubt if one.tp not in partitions]
 
+    def begin(self, consumer: Consumer) -> None:
+        """Begin to write what is settled, if it fills a transaction, while the caller goes on.
+
+        `commit` waits for it, before the consumer is polled again.
+        """
+        ahead = self._begun.count if self._begun is not None else 0
+        if len(self._open) < ahead + self._batch or self._in_doubt or self.wait_s() > 0:
+            return
+        if self._begun is not None:
+            if not self._begun.writing.over():
+                return
+            try:
+                self._begun.writing.wait()
+            except LogError:
+                return  # which is for `commit` to hear
+            self._committed(self._begun.batch)
+            del self._open[:ahead]
+            self._begun = None
+        batch = self._owned(consumer, self._open[: self._batch])
+        if batch:
+            outgoing = [each for one in batch for each in one.outgoing]
+            writing = self._producer.write(outgoing, consumer, _offsets(batch))
+            self._begun = _Begun(self._batch, batch, writing)
+
     def commit(self, consumer: Consumer) -> Sequence[Settled]:
         """Commit what is settled. Returns what was dropped because its partition was fenced off.
 
         Keeps what a log in trouble did not take for a later call. Raises `Unwritable` when the
         log will not take it later either, or when it is a dead letter.
         """
-        if self.wait_s() > 0:
+        if self._begun is None and self.wait_s() > 0:
             return ()
         fenced: list[Settled] = []
+        count = self._batch
         try:
-            self._resolve_doubt(consumer)
+            if self._begun is None:
+                self._resolve_doubt(consumer)
             while self._open:
-                batch = self._owned(consumer, self._open[:_BATCH])
-                refused = self._write(consumer, batch) if batch else []
-                del self._open[:_BATCH]
+                begun, self._begun = self._begun, None
+                if begun is not None:
+                    count, batch = begun.count, begun.batch
+                else:
+                    count, batch = self._batch, self._owned(consumer, self._open[: self._batch])
+                refused = self._write(consumer, batch, begun) if batch else []
+                del self._open[:count]
                 # Nothing behind a refused record of its partition: the offset would pass it by.
                 self.forget({one.tp for one in refused})
                 fenced += refused
         except LogError as error:
             doubtful = isinstance(error, Doubtful)
             metrics.COMMITS.labels(self._stage, "doubtful" if doubtful else "failed").inc()
-            batch, self._open = self._open[:_BATCH], self._open[_BATCH:]
-            if isinstance(error, UnknownTopic) or (not doubtful and any(one.dead for one in batch)):
+            failed, self._open = self._open[:count], self._open[count:]
+            if isinstance(error, UnknownTopic) or (not doubtful and any(o.dead for o in failed)):
                 raise Unwritable(str(error)) from error
             # Part of the batch may be committed one way or the other; the offsets will tell.
-            self._in_doubt += batch
+            self._in_doubt += failed
             if not doubtful:
                 self._wait_s = min(max(self._wait_s * 2, _FIRST_WAIT_S), _LONGEST_WAIT_S)
                 self._not_before_s = self._now() + self._wait_s
@@ -102,10 +163,15 @@ class Ledger:
         owned = consumer.assignment()
         return [one for one in batch if one.tp in owned]
 
-    def _write(self, consumer: Consumer, batch: Sequence[Settled]) -> list[Settled]:
+    def _write(
+        self, consumer: Consumer, batch: Sequence[Settled], begun: _Begun | None = None
+    ) -> list[Settled]:
         """One transaction; where it is fenced, one a partition, to find out which is at fault."""
         try:
-            self._transact(consumer, batch)
+            if begun is not None:
+                begun.writing.wait()
+            else:
+                self._transact(consumer, batch)
         except Fenced as error:
             metrics.COMMITS.labels(self._stage, "fenced").inc()
             _log.warning("a commit was fenced off", stage=self._stage, error=str(error))
@@ -114,20 +180,20 @@ class Ledger:
                 return list(batch)
             parts = [[one for one in batch if one.tp == tp] for tp in partitions]
             return [refused for part in parts for refused in self._write(consumer, part)]
+        self._committed(batch)
+        return []
+
+    def _committed(self, batch: Sequence[Settled]) -> None:
         metrics.COMMITS.labels(self._stage, "committed").inc()
         for ending, count in Counter(one.ending for one in batch if one.ending).items():
             metrics.ENDINGS.labels(self._stage, ending).inc(count)
-        return []
 
     def _transact(self, consumer: Consumer, batch: Sequence[Settled]) -> None:
-        offsets: dict[TopicPartition, int] = {}
-        for one in batch:
-            offsets[one.tp] = max(one.offset, offsets.get(one.tp, 0))
         with self._producer.transaction() as transaction:
             for one in batch:
                 for outgoing in one.outgoing:
                     transaction.send(outgoing)
-            transaction.commit_offsets(consumer, offsets)
+            transaction.commit_offsets(consumer, _offsets(batch))
 
     def _resolve_doubt(self, consumer: Consumer) -> None:
         """A new producer (it fences the old one's transaction), then see what was committed."""
@@ -145,3 +211,11 @@ class Ledger:
     def close(self) -> None:
         """Let the producer go."""
         self._producer.close()
+
+
+def _offsets(batch: Sequence[Settled]) -> dict[TopicPartition, int]:
+    """The next to read of each partition."""
+    offsets: dict[TopicPartition, int] = {}
+    for one in batch:
+        offsets[one.tp] = max(one.offset, offsets.get(one.tp, 0))
+    return offsets

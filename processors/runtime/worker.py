@@ -33,6 +33,7 @@ _TURN_S = 1.0
 """Longest wait in one turn of the loop: bounds what a missed wake-up costs."""
 
 _RECORDS = 100  # taken in one poll; most of a shared topic is not this stage's turn
+_BATCHES = 4  # taken in one poll: while one is written the next is worked on
 
 State = Literal["starting", "running", "draining", "stopped"]
 
@@ -162,7 +163,9 @@ class Worker:
             self._woken.wait(_TURN_S)
             self._woken.clear()
         name = f"{self.group}.{self._settings.worker_name}"
-        self._ledger = Ledger(self._log, self.stage.name, name, self._clock.monotonic_s)
+        self._ledger = Ledger(
+            self._log, self.stage.name, name, self._clock.monotonic_s, self.stage.batch or None
+        )
         self._closing.append(self._ledger.close)
         self._signs = Signs(self._log.producer(f"{name}.signs"), self.stage.name)
         self._closing.append(self._signs.close)
@@ -188,7 +191,9 @@ class Worker:
         assert self._consumer is not None
         self._moves()
         try:
-            polled = self._consumer.poll(self._wait_s(), self.stage.batch or _RECORDS)
+            polled = self._consumer.poll(
+                self._wait_s(), _BATCHES * self.stage.batch if self.stage.batch else _RECORDS
+            )
         except LogError as error:
             self._logger.error("the log cannot be read", error=str(error))
             self._woken.wait(_TURN_S)
@@ -255,6 +260,8 @@ class Worker:
 
     def _settle(self, settled: Settled) -> None:
         self._ledger.add(settled)
+        if self.stage.batch and self._consumer is not None:
+            self._ledger.begin(self._consumer)
 
     def _commit(self) -> None:
         assert self._consumer is not None

@@ -202,8 +202,8 @@ def on_kafka(folder: Path, bootstrap: str, chosen: argparse.Namespace) -> None:
         cuts = statistics.quantiles(times, n=20)
         print(f"{name:10}{cuts[9]:8.1f}{cuts[18]:8.1f}{cuts[9] / base:12.2f}")
     rates: dict[str, list[float]] = {name: [] for name in courses}
-    for _ in range(chosen.rounds):
-        for name in ("bare", "batch"):
+    for turn in range(chosen.rounds):  # who is first changes, so that no drift favours one
+        for name in ("bare", "batch") if turn % 2 else ("batch", "bare"):
             rates[name].append(backlog(bootstrap, courses[name], chosen.count))
     rates["process"].append(backlog(bootstrap, courses["process"], chosen.backlog))
     for each in courses.values():
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--hops", type=int, default=200)
     parser.add_argument("--count", type=int, default=20_000, help="events of the rate")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="turns of the rate; the median counts"
+        "--rounds", type=int, default=5, help="turns of the rate; the median counts"
     )
     parser.add_argument("--backlog", type=int, default=1000, help="events through one process")
     parser.add_argument("--kills", type=int, default=10)

@@ -18,6 +18,7 @@ from topics.log.protocol import (
     TopicPartition,
     Transaction,
     UnknownTopic,
+    Writing,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "TopicPartition",
     "Transaction",
     "UnknownTopic",
+    "Writing",
 ]

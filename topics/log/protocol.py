@@ -81,6 +81,32 @@ class Transaction(Protocol):
         """Add the next offsets to read. Raises `Fenced` for a partition that is not owned."""
 
 
+class Writing(Protocol):
+    """A transaction that is being written while the caller goes on."""
+
+    def over(self) -> bool:
+        """Whether `wait` returns at once."""
+
+    def wait(self) -> None:
+        """Return once it is committed. Raises what `Producer.transaction` raises, each time."""
+
+
+class Written:
+    """A `Writing` that is over."""
+
+    def __init__(self, failure: LogError | None = None) -> None:
+        self._failure = failure
+
+    def over(self) -> bool:
+        """Yes."""
+        return True
+
+    def wait(self) -> None:
+        """Raise what there is to raise."""
+        if self._failure is not None:
+            raise self._failure
+
+
 class Producer(Protocol):
     """Writes records, alone or in transactions."""
 
@@ -89,6 +115,18 @@ class Producer(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Commit on a clean exit, abort on an exception. Raises `Fenced` or `Doubtful` on exit."""
+
+    def write(
+        self,
+        outgoing: Iterable[Outgoing],
+        consumer: Consumer,
+        offsets: Mapping[TopicPartition, int],
+    ) -> Writing:
+        """Begin a transaction of these outputs and offsets; `Writing.wait` tells how it ends.
+
+        Until that has returned or raised, the consumer must not be polled, nor another transaction
+        begin.
+        """
 
     def close(self) -> None:
         """Abort what is open and let go."""

@@ -1,7 +1,7 @@
 """Commits against a log in trouble: the embedded log, with faults put in front of it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from processors.runtime.endings import Settled
 from processors.runtime.ledger import Ledger, Unwritable
+from processors.runtime.metrics import Ending
 from schemas.events import Separated
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import Rig, until
@@ -20,9 +21,12 @@ from topics.log import (
     LogError,
     Outgoing,
     Producer,
+    Record,
     TopicPartition,
     UnknownTopic,
+    Writing,
 )
+from topics.log.protocol import Written
 
 
 class Troubled:
@@ -32,6 +36,7 @@ class Troubled:
         self._log = log
         self.faults: list[tuple[str, LogError]] = []
         self.producers: list[str] = []
+        self.answers = True
 
     def producer(self, name: str) -> Producer:
         self.producers.append(name)
@@ -56,8 +61,34 @@ class _TroubledProducer:
         if when == "after":
             raise error
 
+    def write(
+        self,
+        outgoing: Iterable[Outgoing],
+        consumer: Consumer,
+        offsets: Mapping[TopicPartition, int],
+    ) -> Writing:
+        when, error = self._log.faults.pop(0) if self._log.faults else ("", LogError())
+        if when == "before":
+            return _Slow(self._log, Written(error))
+        written = self._real.write(outgoing, consumer, offsets)
+        return _Slow(self._log, Written(error) if when == "after" else written)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
+
+
+class _Slow:
+    """A writing that is over when the log says so, or when it is waited for."""
+
+    def __init__(self, log: Troubled, real: Writing) -> None:
+        self._log = log
+        self._real = real
+
+    def over(self) -> bool:
+        return self._log.answers
+
+    def wait(self) -> None:
+        self._real.wait()
 
 
 class Time:
@@ -71,26 +102,30 @@ class Time:
 class Bench:
     """A consumer that owns everything, a ledger and a clock."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, batch: int | None = None) -> None:
         self.rig = rig
         self.log = Troubled(rig.log)
         self.clock = Time()
         self.consumer: Consumer = rig.log.consumer("trial", ["import-requested"])
         self.consumer.poll(0)
-        self.ledger = Ledger(self.log, "trial", "trial.bench", self.clock)
+        self.ledger = Ledger(self.log, "trial", "trial.bench", self.clock, batch=batch)
+
+    def settle_one(self, job: str) -> None:
+        known = {(one.tp, one.offset) for one in self.rig.records("import-requested")}
+        self.rig.request(job)
+        for record in self.rig.records("import-requested"):
+            if (record.tp, record.offset) not in known:
+                self._add(record, "finished")
 
     def settle(self, *jobs: str, dead: bool = False) -> None:
         for job in jobs:
             self.rig.request(job)
         for record in self.rig.records("import-requested"):
-            self.ledger.add(
-                Settled(
-                    record.tp,
-                    record.offset + 1,
-                    "spent" if dead else "finished",
-                    (Outgoing("separated", record.key, record.key),),
-                )
-            )
+            self._add(record, "spent" if dead else "finished")
+
+    def _add(self, record: Record, ending: Ending) -> None:
+        out = Outgoing("separated", record.key, record.key)
+        self.ledger.add(Settled(record.tp, record.offset + 1, ending, (out,)))
 
     def outputs(self) -> int:
         return len(self.rig.records("separated"))
@@ -104,6 +139,73 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.consumer.close()
     bench.ledger.close()
     rig.log.close()
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Iterator[Bench]:
+    """Three records a transaction."""
+    rig = Rig(tmp_path, stages.trial)
+    bench = Bench(rig, batch=3)
+    yield bench
+    bench.consumer.close()
+    bench.ledger.close()
+    rig.log.close()
+
+
+def test_full_transactions_are_written_while_others_fill(batches: Bench) -> None:
+    """One at a time: what is settled meanwhile waits for it."""
+    batches.log.answers = False
+    seen = []
+    for number in range(8):
+        batches.settle_one(f"job-{number}")
+        batches.ledger.begin(batches.consumer)
+        seen.append(batches.rig.committed("trial"))
+        batches.log.answers = number >= 6
+    assert seen == [0, 0, 3, 3, 3, 3, 3, 6]
+    assert batches.ledger.commit(batches.consumer) == []
+    assert (batches.outputs(), batches.rig.committed("trial")) == (8, 8)
+    assert not batches.ledger.settled
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_doubt_about_what_was_begun_is_resolved_by_the_offsets(batches: Bench, when: str) -> None:
+    batches.settle(*"abcde")
+    batches.log.faults = [(when, Doubtful("timed out"))]
+    batches.ledger.begin(batches.consumer)
+    batches.ledger.begin(batches.consumer)  # too few are left for another
+    batches.ledger.commit(batches.consumer)
+    batches.ledger.commit(batches.consumer)
+    assert (batches.outputs(), batches.rig.committed("trial")) == (5, 5)
+    assert len(batches.log.producers) == 2
+    assert not batches.ledger.settled
+
+
+def test_a_failure_of_what_was_begun_is_for_the_commit_to_hear(batches: Bench) -> None:
+    batches.settle(*"abcdefg")
+    batches.log.faults = [("before", LogError("disk full"))]
+    batches.ledger.begin(batches.consumer)
+    batches.ledger.begin(batches.consumer)  # hears that it failed, and begins nothing behind it
+    assert batches.rig.committed("trial") == 0
+    batches.ledger.commit(batches.consumer)
+    assert batches.ledger.wait_s() > 0
+    batches.clock.now += batches.ledger.wait_s()
+    batches.ledger.commit(batches.consumer)
+    assert (batches.outputs(), batches.rig.committed("trial")) == (7, 7)
+
+
+def test_nothing_passes_a_partition_that_was_fenced_while_others_filled(batches: Bench) -> None:
+    batches.settle(*"abcdefgh")
+    settled = batches.ledger._open
+    first = Counter(one.tp for one in settled).most_common(1)[0][0]
+    settled.sort(key=lambda one: one.tp != first)
+    of_first = [one for one in settled if one.tp == first]
+    assert len(of_first) == 3  # one more than the transaction holds that is refused
+    batches.ledger._batch = 2
+    batches.log.faults = [("before", Fenced("of these"))]
+    batches.ledger.begin(batches.consumer)
+    assert list(batches.ledger.commit(batches.consumer)) == of_first[:2]
+    assert batches.rig.log.group_offsets("trial").get(first) is None
+    assert (batches.outputs(), batches.rig.committed("trial")) == (8 - len(of_first),) * 2
 
 
 def test_everything_settled_is_one_transaction(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 
 from processors.runtime.signs import Signs
 from tests.processors.runtime.rig import until
-from topics.log import LogError, Outgoing
+from topics.log import LogError, Outgoing, Writing
 from topics.log.protocol import Transaction
 
 SIGN = Outgoing("step-progressed", b"sign")
@@ -27,6 +27,9 @@ class Slow:
         self.sent += outgoing
 
     def transaction(self) -> AbstractContextManager[Transaction]:
+        raise NotImplementedError
+
+    def write(self, *_: object) -> Writing:
         raise NotImplementedError
 
     def close(self) -> None:

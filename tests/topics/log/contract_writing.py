@@ -159,6 +159,43 @@ class WritingContract:
         reader = log.reader([topic])
         assert values(take(reader, 1) + quiet(reader)) == [b"out"]
 
+    def test_what_is_written_meanwhile_is_whole_when_it_was_waited_for(
+        self, log: Log, topic: str, single: str, group: str, unique: str
+    ) -> None:
+        producer = log.producer(f"p-{unique}")
+        producer.send([Outgoing(single, b"in")])
+        consumer = log.consumer(group, [single])
+        (record,) = take(consumer, 1)
+        outputs = [Outgoing(topic, str(n).encode()) for n in range(20)]
+        writing = producer.write(outputs, consumer, {record.tp: record.offset + 1})
+        writing.wait()
+        assert writing.over()
+        writing.wait()  # it ended well, as often as one asks
+        until(lambda: consumer.committed(record.tp) == record.offset + 1, "the commit")
+        reader = log.reader([topic])
+        found = values(take(reader, 20) + quiet(reader))
+        assert sorted(int(value or b"-1") for value in found) == list(range(20))
+        with producer.transaction() as tx:  # the producer is free again
+            tx.send(Outgoing(topic, b"20"))
+        assert values(take(reader, 1)) == [b"20"]
+
+    def test_what_is_written_meanwhile_for_others_is_fenced(
+        self, log: Log, topic: str, single: str, group: str, unique: str
+    ) -> None:
+        producer = log.producer(f"p-{unique}")
+        consumer = log.consumer(group, [single])
+        writing = producer.write(
+            [Outgoing(single, b"never")], consumer, {TopicPartition(topic, 0): 1}
+        )
+        for _ in range(2):  # it says so each time
+            with pytest.raises(Fenced):
+                writing.wait()
+        assert log.group_offsets(group) == {}
+        with producer.transaction() as tx:
+            tx.send(Outgoing(single, b"kept"))
+        reader = log.reader([single])
+        assert values(take(reader, 1) + quiet(reader)) == [b"kept"]
+
     def test_a_group_goes_on_where_it_committed(
         self, open_log: OpenLog, log: Log, single: str, group: str, unique: str
     ) -> None:

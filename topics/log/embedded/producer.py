@@ -12,7 +12,7 @@ from topics.log.embedded.consumer import EmbeddedConsumer
 from topics.log.embedded.file import Changes
 from topics.log.embedded.watch import SharedFile
 from topics.log.partitioner import partition_of
-from topics.log.protocol import Consumer, Fenced, LogError, Outgoing, TopicPartition
+from topics.log.protocol import Consumer, Fenced, LogError, Outgoing, TopicPartition, Written
 
 _Placed = tuple[int, Outgoing]  # with its partition id
 
@@ -82,6 +82,23 @@ class EmbeddedProducer:
             )
         finally:
             self._busy = False
+
+    def write(
+        self,
+        outgoing: Iterable[Outgoing],
+        consumer: Consumer,
+        offsets: Mapping[TopicPartition, int],
+    ) -> Written:
+        """See `topics.log.protocol.Producer.write`. It is over when this returns: a file has one
+        writer at a time, and takes a moment."""
+        try:
+            with self.transaction() as transaction:
+                for each in outgoing:
+                    transaction.send(each)
+                transaction.commit_offsets(consumer, offsets)
+        except LogError as failure:
+            return Written(failure)
+        return Written()
 
     def close(self) -> None:
         """See `topics.log.protocol.Producer.close`."""

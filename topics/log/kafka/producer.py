@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import confluent_kafka as kafka
@@ -16,7 +17,7 @@ from topics.log.kafka.cluster import Cluster, connected
 from topics.log.kafka.consumer import KafkaConsumer
 from topics.log.kafka.errors import FENCED, NOT_A_MEMBER, UNKNOWN, error_of, explained
 from topics.log.kafka.settings import KafkaSettings
-from topics.log.kafka.waiting import Caller, Hung
+from topics.log.kafka.waiting import Call, Caller, Hung
 from topics.log.protocol import (
     Consumer,
     Doubtful,
@@ -24,6 +25,8 @@ from topics.log.protocol import (
     LogError,
     Outgoing,
     TopicPartition,
+    Writing,
+    Written,
 )
 
 _BEGIN_S: Final = 30.0  # until a predecessor's transaction is ended; a broker restarts in 10 s
@@ -66,6 +69,40 @@ class KafkaTransaction:
             raise LogError("kafka: a transaction commits for consumers of its own cluster only")
         consumer.positions(offsets)
         self.offsets.append((consumer, dict(offsets)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One attempt at a transaction, on its way."""
+
+    client: kafka.Producer
+    caller: Caller
+    call: Call[None]
+    began_s: float  # monotonic
+
+
+class KafkaWriting:
+    """A `Writing`: the broker is asked on the caller's thread, and asked again in `wait`."""
+
+    def __init__(self, over: Callable[[], bool], finish: Callable[[], None]) -> None:
+        self._over = over
+        self._finish: Callable[[], None] | None = finish
+        self._failure: LogError | None = None
+
+    def over(self) -> bool:
+        """See `topics.log.protocol.Writing.over`."""
+        return self._over()
+
+    def wait(self) -> None:
+        """See `topics.log.protocol.Writing.wait`."""
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            try:
+                finish()
+            except LogError as failure:
+                self._failure = failure
+        if self._failure is not None:
+            raise self._failure
 
 
 class KafkaProducer:
@@ -111,10 +148,7 @@ class KafkaProducer:
     @contextmanager
     def transaction(self) -> Iterator[KafkaTransaction]:
         """See `topics.log.protocol.Producer.transaction`."""
-        self._require_open()
-        if self._busy:
-            raise LogError(f"kafka: producer '{self._name}' is already in a transaction")
-        self._busy = True
+        self._occupy()
         try:
             transaction = KafkaTransaction(self._cluster)
             yield transaction
@@ -124,14 +158,56 @@ class KafkaProducer:
         finally:
             self._busy = False
 
-    def _commit(self, transaction: KafkaTransaction) -> None:
-        for left in reversed(range(_TRIES)):
-            # Asked for each try: who owns what, and who we are to the group, changes under us.
-            offsets = [(c.positions(o), c.metadata()) for c, o in transaction.offsets if o]
-            client, caller = self._begin()
-            began = time.monotonic()
+    def write(
+        self,
+        outgoing: Iterable[Outgoing],
+        consumer: Consumer,
+        offsets: Mapping[TopicPartition, int],
+    ) -> Writing:
+        """See `topics.log.protocol.Producer.write`. The caller works while the broker is asked."""
+        try:
+            self._occupy()
+        except LogError as failure:
+            return Written(failure)
+        try:
+            transaction = KafkaTransaction(self._cluster)
+            for each in outgoing:
+                transaction.send(each)
+            transaction.commit_offsets(consumer, offsets)
+            first = self._try(transaction)
+        except LogError as failure:
+            self._busy = False
+            return Written(failure)
+
+        def finish() -> None:
             try:
-                caller.run(lambda: _transact(client, transaction.outputs, offsets), _WHOLE_S)  # noqa: B023
+                self._commit(transaction, first)
+            finally:
+                self._busy = False
+
+        return KafkaWriting(first.call.done.is_set, finish)
+
+    def _occupy(self) -> None:
+        self._require_open()
+        if self._busy:
+            raise LogError(f"kafka: producer '{self._name}' is already in a transaction")
+        self._busy = True
+
+    def _try(self, transaction: KafkaTransaction) -> _Try:
+        """Begin to write it, for the first time or again.
+
+        Asked for each try: who owns what, and who we are to the group, changes under us.
+        """
+        offsets = [(c.positions(o), c.metadata()) for c, o in transaction.offsets if o]
+        client, caller = self._begin()
+        call = caller.begin(lambda: _transact(client, transaction.outputs, offsets))
+        return _Try(client, caller, call, time.monotonic())
+
+    def _commit(self, transaction: KafkaTransaction, first: _Try | None = None) -> None:
+        for left in reversed(range(_TRIES)):
+            this, first = first or self._try(transaction), None
+            try:
+                this.caller.result(this.call, _WHOLE_S)
             except Hung:
                 self._end("in doubt")
                 raise Doubtful(
@@ -139,7 +215,8 @@ class KafkaProducer:
                     "make a new producer and read the offsets again"
                 ) from None
             except _Failed as failed:
-                self._settle(client, failed, time.monotonic() - began, last=not left)
+                elapsed_s = time.monotonic() - this.began_s
+                self._settle(this.client, failed, elapsed_s, last=not left)
             else:
                 return
 
