@@ -84,6 +84,14 @@ def check_singable(words: int, activity: Activity) -> None:
         raise LyricsDontFit(words, sung_s)
 
 
+class Fit(Protocol):
+    """How well a stretch of a stem sounds like these lines, see ``Heard.fit``."""
+
+    def __call__(
+        self, lines: Sequence[Sequence[str]], language: str, start_ms: int, end_ms: int
+    ) -> float | None: ...
+
+
 class Heard(Protocol):
     """What an aligner heard of one stem: lyrics are placed on it as often as they are edited."""
 
@@ -93,8 +101,8 @@ class Heard(Protocol):
         ...
 
     @property
-    def phonetic(self) -> bool:
-        """Whether `fit` compares sounds, which differ between languages, and not letters."""
+    def by_sound(self) -> Fit | None:
+        """`fit` where it compares sounds, which differ between languages, and not letters."""
         ...
 
     def place(

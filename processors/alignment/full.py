@@ -14,8 +14,9 @@ from math import ceil, floor
 
 import numpy as np
 
-from processors.alignment.aligner import LyricWord, Placement, Progress, check_singable
+from processors.alignment.aligner import Fit, LyricWord, Placement, Progress, check_singable
 from processors.alignment.ctc import Emissions, Line, TokenSpan, align_tokens
+from processors.alignment.ears import Ears, ears
 from processors.alignment.memory import Array
 from processors.alignment.onsets import spots
 from processors.alignment.placing import Spot, place, shaped
@@ -62,7 +63,12 @@ class SpeechAligner(SpeechBackend):
         song_ms = int(vocals.frames * 1000 // vocals.rate)
         heard = self._speech.hear(vocals, progress)
         return SpeechHeard(
-            self._speech.vocabulary, self._speech.fingerprint, heard, activity, song_ms
+            self._speech.vocabulary,
+            self._speech.fingerprint,
+            heard,
+            activity,
+            song_ms,
+            ears(vocals, activity),
         )
 
     def again(self, arrays: Mapping[str, Array]) -> SpeechHeard:
@@ -73,8 +79,6 @@ class SpeechAligner(SpeechBackend):
 class SpeechHeard:
     """Log-probabilities of a stem, where it is sung, and the letters that they stand for."""
 
-    phonetic = False
-
     def __init__(
         self,
         vocabulary: Vocabulary,
@@ -82,13 +86,15 @@ class SpeechHeard:
         emissions: Emissions,
         activity: Activity,
         song_ms: int,
+        listens: Ears | None = None,
     ) -> None:
-        """``fingerprint``: that of the model, see `speech_models`."""
+        """``fingerprint``: that of the model, see `speech_models`. ``listens``: to the language."""
         self._vocabulary = vocabulary
         self._fingerprint = fingerprint
         self._emissions = emissions
         self._activity = activity
         self._song_ms = song_ms
+        self._ears = listens
         self._quiet = _spaces_quiet(emissions, vocabulary.space)
 
     @property
@@ -96,8 +102,14 @@ class SpeechHeard:
         """See ``Heard.activity``."""
         return self._activity
 
+    @property
+    def by_sound(self) -> Fit | None:
+        """See ``Heard.by_sound``. None for what was heard before cepstra were kept with it."""
+        return None if self._ears is None else self._ears.fit
+
     def arrays(self) -> dict[str, Array]:
         """See ``Heard.arrays``."""
+        cepstra = {} if self._ears is None else {_CEPSTRA: self._ears.statics}
         return {
             "log_probs": self._emissions.log_probs.astype(np.float16),
             "blank": np.array(self._emissions.blank),
@@ -106,6 +118,7 @@ class SpeechHeard:
             "active": self._activity.active,
             "song_ms": np.array(self._song_ms),
             _FINGERPRINT: np.array(self._fingerprint),
+            **cepstra,
             **self._vocabulary.arrays(),
         }
 
@@ -258,10 +271,14 @@ def _heard(vocabulary: Vocabulary, arrays: Mapping[str, Array]) -> SpeechHeard:
         np.asarray(arrays["rms"], np.float32), np.asarray(arrays["active"], np.bool_)
     )
     fingerprint = str(arrays.get(_FINGERPRINT, ""))
-    return SpeechHeard(vocabulary, fingerprint, emissions, activity, int(arrays["song_ms"]))
+    kept = arrays.get(_CEPSTRA)
+    listens = None if kept is None else Ears(np.asarray(kept, np.float16), activity)
+    song_ms = int(arrays["song_ms"])
+    return SpeechHeard(vocabulary, fingerprint, emissions, activity, song_ms, listens)
 
 
 _FINGERPRINT = "fingerprint"
+_CEPSTRA = "cepstra"
 
 
 def _alone(line: Line, part: Emissions, low: int, high: int) -> dict[int, TokenSpan]:

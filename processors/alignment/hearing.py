@@ -56,8 +56,11 @@ class Hearing:
 
 def listen(vocals: Audio) -> Hearing:
     """Cepstra and singing evidence of a vocal stem."""
-    statics = cepstra(at_model_rate(vocals))
-    activity = detect(vocals)
+    return hearing(cepstra(at_model_rate(vocals)), detect(vocals))
+
+
+def hearing(statics: Floats, activity: Activity) -> Hearing:
+    """Singing evidence from both, as long as the shorter of them."""
     frames = min(len(statics), len(activity.active))
     active = activity.active[:frames]
     power = uniform_filter1d(activity.rms[:frames].astype(np.float64) ** 2, _SMOOTH_FRAMES)

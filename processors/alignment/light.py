@@ -20,7 +20,7 @@ from importlib.metadata import version
 import numpy as np
 
 from processors.alignment.acoustic_model import english
-from processors.alignment.aligner import LyricWord, Placement, Progress, check_singable
+from processors.alignment.aligner import Fit, LyricWord, Placement, Progress, check_singable
 from processors.alignment.cepstra import features
 from processors.alignment.compacting import compacted
 from processors.alignment.hearing import (
@@ -113,8 +113,6 @@ class LightAligner:
 class LightHeard:
     """A stem's cepstra, and their scores in the singer's colour of sound."""
 
-    phonetic = True
-
     def __init__(
         self,
         pronouncer: Pronouncer,
@@ -135,6 +133,11 @@ class LightHeard:
     def activity(self) -> Activity:
         """See ``Heard.activity``."""
         return self._hearing.activity
+
+    @property
+    def by_sound(self) -> Fit:
+        """See ``Heard.by_sound``."""
+        return self.fit
 
     @property
     def _acoustics(self) -> Acoustics:

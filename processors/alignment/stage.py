@@ -48,7 +48,8 @@ def is_my_turn(event: Separated | Transcribed | ReprocessRequested) -> bool:
 
 @stage(
     name="alignment",
-    revision=4,  # 2: what was heard is kept; 3: how lines sound, duets; 4: languages, pace
+    # 2: what was heard is kept; 3: how lines sound, duets; 4: languages, pace; 5: languages by ear
+    revision=5,
     consumes=(Separated, Transcribed, ReprocessRequested),
     produces=(Aligned,),
     accepts=is_my_turn,
@@ -73,8 +74,11 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
         partial(_aligner, task.settings, language),
     )
     with loading(find_listener) as loaded:
-        vocals = task.fetch(stem)
+        vocals = None if known is not None else task.fetch(stem)
         listens = loaded()
+    if vocals is None and listens.heard is None:  # known, but not to who listens now
+        vocals = task.fetch(stem)
+    digest = stem.sha256 if vocals is None else vocals.sha256
     backend = listens.backend
     inputs: list[str] = []
     before = None
@@ -91,13 +95,14 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
             if heard is None:
                 aligner = listens.aligner
                 assert aligner is not None
+                assert vocals is not None
                 audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
                 song_ms = round(1000 * audio.seconds)
                 check_locked(lyrics, song_ms)
                 with task.gpu(aligner.gpu_mib):
                     heard = aligner.hear(audio, words, language, _shares(task, 0.0, 0.8))
                 path = folder / "heard.npz"
-                memory.keep(path, origin(vocals.sha256, backend), heard.arrays())
+                memory.keep(path, origin(digest, backend), heard.arrays())
                 files.append(MadeFile(memory.NAME, path, memory.MEDIA_TYPE))
             else:
                 song_ms = work.duration_ms
@@ -126,7 +131,7 @@ def alignment(event: Separated | Transcribed | ReprocessRequested, task: Task) -
         return Made(files=tuple(files), facts={**_counts(content), "device": listens.device})
 
     result = task.result(
-        inputs=[vocals.sha256, lyrics_file.sha256, *inputs],
+        inputs=[digest, lyrics_file.sha256, *inputs],
         backend=backend,
         parameters={"language": language},
         make=align,

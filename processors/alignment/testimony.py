@@ -5,8 +5,8 @@ is sung. What says more is a comparison at the same place: a line that is sung t
 than other lines of about its length, and than its own letters backwards. With lyrics of another
 song all of them fit alike.
 
-Where sounds are compared, not letters, so are languages: the lines are read in those that are
-written in the same letters, and the one that is sung fits best.
+Languages are compared by sound, not by letters: the lines are read in those that are written in the
+same letters, and the one that is sung fits best.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from processors.alignment.aligner import Heard
+from processors.alignment.aligner import Fit, Heard
 from processors.alignment.languages import UnknownLanguage, resolve, script
 from schemas.documents.evidence import Evidence, LanguageEvidence, LineEvidence
 from schemas.documents.karaoke import Karaoke, Line
@@ -28,7 +28,7 @@ _MOST_FITS = 240
 _SHARED = 0.5
 """Lines with so many words in common are versions of one another, no rivals."""
 
-_LANGUAGES = {
+LANGUAGES = {
     "LATIN": ("en", "es", "fr", "de", "it", "pt"),
     "CYRILLIC": ("ru", "uk", "bg"),
 }
@@ -66,13 +66,12 @@ def sounding_of(content: Karaoke, heard: Heard, language: str) -> Evidence:
                 rivals=len(rivals),
             )
         )
-    # TODO(issue 5): a speech model's letters tell no language: with the full backend a wrong one of
-    # the same letters shows in the lines' margins at most. The light backend's ears would tell it.
-    tried = _languages(content, heard, language) if heard.phonetic else ()
+    by_sound = heard.by_sound
+    tried = () if by_sound is None else other_languages(content, by_sound, language)
     return Evidence(lines=tuple(found), languages=tuple(tried))
 
 
-def _languages(content: Karaoke, heard: Heard, language: str) -> Iterator[LanguageEvidence]:
+def other_languages(content: Karaoke, by_sound: Fit, language: str) -> Iterator[LanguageEvidence]:
     """Every other language of these letters, over the lines that can be read in both."""
     distinct = {_folded(line): line for line in content.lines if line.start_ms is not None}
     lines = sorted(distinct.values(), key=lambda line: -_letters(_texts(line)))[:_JUDGED_LINES]
@@ -85,10 +84,10 @@ def _languages(content: Karaoke, heard: Heard, language: str) -> Iterator[Langua
     def fit(line: Line, read_in: str) -> float | None:
         start = max(0, (line.start_ms or 0) - _MARGIN_MS)
         end = min(content.duration_ms, (line.end_ms or 0) + _MARGIN_MS)
-        return heard.fit([_texts(line)], read_in, start, end)
+        return by_sound([_texts(line)], read_in, start, end)
 
     own = [fit(line, said) for line in lines]
-    for other in _LANGUAGES.get(script(text) or "", ()):
+    for other in LANGUAGES.get(script(text) or "", ()):
         if resolve(other).partition("-")[0] == said.partition("-")[0]:
             continue
         better = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from processors.alignment.ears import ears
 from processors.alignment.full import SpeechHeard
 from processors.audio.activity import detect
 from processors.audio.samples import Audio
@@ -35,5 +36,6 @@ class SpeechRecognizer(SpeechBackend):
             )
         activity = detect(vocals)
         speech = self._speech
-        kept = SpeechHeard(speech.vocabulary, speech.fingerprint, heard, activity, song_ms)
+        listens = ears(vocals, activity)
+        kept = SpeechHeard(speech.vocabulary, speech.fingerprint, heard, activity, song_ms, listens)
         return Transcript(to_lines(supported(spoken, activity)), kept.arrays())

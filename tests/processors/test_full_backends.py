@@ -15,6 +15,7 @@ from processors.audio.encoding import write_flac
 from processors.runtime import Retry
 from processors.runtime.testing import StageEnvironment
 from processors.transcription.stage import transcription
+from schemas.documents.evidence import Evidence
 from schemas.documents.karaoke import Karaoke
 from schemas.documents.lyrics import LyricsDocument
 from schemas.events import Artifact, ReprocessRequested, Separated, Work
@@ -71,6 +72,14 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "speech_model", refuse)
 
 
+def languages_tried(env: StageEnvironment, work: Work) -> list[str]:
+    """The languages that the lines were compared in, by sound."""
+    artifact = find(work, "evidence")
+    assert artifact is not None
+    told = Evidence.from_json(env.store.read(artifact.uri))
+    return [each.language for each in told.languages]
+
+
 def test_lyrics_are_aligned_and_edits_need_no_model(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +96,7 @@ def test_lyrics_are_aligned_and_edits_need_no_model(
     assert aligned is not None
     assert find(first.work, memory.NAME) is not None
     content = Karaoke.from_json(env.store.read(aligned.uri))  # which holds all its promises
+    assert languages_tried(env, first.work)
     assert len(list(content.words())) == len(SONG.words)
 
     no_model(monkeypatch)
@@ -104,6 +114,7 @@ def test_lyrics_are_aligned_and_edits_need_no_model(
     assert after.lines[: len(content.lines) - 1] == content.lines[:-1]
     placed = again.work.backends["alignment"]
     assert (placed.name, placed.model, placed.hash) == ("full", backend.model, backend.hash)
+    assert languages_tried(env, again.work) == languages_tried(env, first.work)
 
 
 def test_other_weights_of_the_same_name_listen_anew(
@@ -125,7 +136,8 @@ def test_what_is_heard_for_transcription_is_not_heard_again_for_alignment(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = environment(tmp_path, model)
-    heard = env.run(transcription, Separated(work=job(env, tmp_path, language="en"))).event
+    work = job(env, tmp_path, language="en")
+    heard = env.run(transcription, Separated(work=work)).event
     assert heard.work.backends["transcription"].name == "full"
     assert heard.work.backends["transcription"].hash
     transcript = LyricsDocument.from_json(env.store.read(heard.work.lyrics.uri))
@@ -135,6 +147,12 @@ def test_what_is_heard_for_transcription_is_not_heard_again_for_alignment(
     no_model(monkeypatch)
     aligned = env.run(alignment, heard).event
     assert aligned.work.backends["alignment"].name == "full"
+    told = find(aligned.work, memory.NAME)
+    assert told is not None
+    env.store.fetch(told.uri, tmp_path / "heard.npz")
+    recalled = memory.recall(tmp_path / "heard.npz", work.artifacts[0].sha256)
+    assert recalled is not None
+    assert "cepstra" in recalled.arrays  # which edits of the transcript tell its language by
 
 
 def test_missing_weights_wait_by_name_or_let_light_step_in(tmp_path: Path) -> None:

@@ -80,6 +80,9 @@ def test_an_edit_moves_only_what_is_near_and_listens_to_nothing(
 ) -> None:
     rig = Rig(tmp_path, alignment_backend="light")
     monkeypatch.setattr(LightAligner, "hear", _refuse)
+    vocals = find(rig.first.work, "vocals")
+    assert vocals is not None
+    rig.env.store.delete(vocals.uri)  # they are not even asked for
     before = rig.content(rig.first)
     texts = [line.text for line in rig.lyrics.lines]
     texts[-1] += " again"
