@@ -57,7 +57,7 @@ class Thresholds(BaseModel):
     """Nats a frame by which the lines may fit better when read in another language. 30 songs in ten
     languages, true and separated vocals: right ones at most 0.07; of 288 that were said to be in
     another language 226 more. The words of the other 62 were 0.11 s off on average. By the
-    ears that a speech model is lent, lines 0.2 s off: right ones at most 0.10, wrong ones in 166 of
+    ears that a speech model is lent, lines 0.2 s off: right ones at most 0.07, wrong ones in 161 of
     214 cases more (``python -m tests.bench.bench_languages``)."""
     judged_lines: PositiveInt = 2
     """Fewer lines tell nothing about the whole lyrics."""
