@@ -6,8 +6,8 @@ text would sound in another; a text in the wrong language fits worse than a righ
 one of another song. Sounds differ between languages: cepstra of the stem are kept beside what the
 model heard, and a line is compared in the phones of each language it may be in.
 
-Only the lines that are asked for are scored, in the colour of the song's mean (`first_bias`): 324 of
-428 wrong languages are above the threshold then, and none of 88 right ones (``python -m
+Only the lines that are asked for are scored, in the colour of the song's mean (`first_bias`): 324
+of 428 wrong languages are above the threshold then, and none of 88 right ones (``python -m
 tests.bench.bench_languages``). The colour that a first pass over these lines tells costs as much
 again and found no more of them.
 """
