@@ -26,7 +26,7 @@ class Breaker:
         """The state after one try. Success clears it; rejects, retries and overdue tries are no
         evidence either way: the first kind is about the input, the others about the machine."""
         if isinstance(outcome, Finished):
-            return replace(self, crashed=frozenset())
+            return replace(self, crashed=frozenset()) if self.crashed else self
         if isinstance(outcome, Crashed):
             return replace(self, crashed=self.crashed | {input_id})
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,21 +91,22 @@ class Endings:
         now_ms: int,
     ) -> Settled:
         """The handler returned. Raises whatever encoding events that are not right leads to."""
-        seen: Counter[str] = Counter()
+        seen: dict[str, int] = {}
         outgoing = []
         for made in events:
             event = made.event if isinstance(made, Later) else made
             part = self._attempt(work)
-            if seen[event.topic]:
-                part += f", {seen[event.topic]}"
-            seen[event.topic] += 1
+            if before := seen.get(event.topic, 0):
+                part += f", {before}"
+            seen[event.topic] = before + 1
             envelope = self._envelope(work, event, part, span, now_ms)
             outgoing.append(
                 waiting_record(made, envelope, stage=self._stage.name, codec=self._codec)
                 if isinstance(made, Later)
                 else self._codec.encode(envelope)
             )
-        outgoing += self.signs(work, (sign,), span, now_ms)
+        if sign is not None:
+            outgoing += self.signs(work, (sign,), span, now_ms)
         return _settled(work.record, "finished", tuple(outgoing))
 
     def failed(self, work: Input, failure: Failure, span: str, now_ms: int) -> Settled:

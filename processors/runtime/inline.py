@@ -10,7 +10,7 @@ from processors.runtime.conversation import Sign
 from processors.runtime.declaration import Stage
 from processors.runtime.endings import Input
 from processors.runtime.outcomes import Crashed, Finished, Outcome, of_exception
-from processors.runtime.progress import Course, course_of
+from processors.runtime.progress import course_of
 from processors.runtime.task import Task
 from processors.settings import StageSettings
 from schemas.events import StepProgressed
@@ -41,10 +41,9 @@ class Inline:
 
     def run(self, work: Input, span: str) -> tuple[Outcome, StepProgressed | None]:
         """The outcome of one try, and the sign that it is done, where nothing else says so."""
-        course = course_of(self._stage, self._settings, self._clock, work)
+        began_s = self._clock.monotonic_s()
         outcome = self._outcome(work, span)
-        now_s = self._clock.monotonic_s()
-        elapsed_s = course.elapsed_s(now_s)
+        elapsed_s = self._clock.monotonic_s() - began_s
         self._seconds.observe(elapsed_s)
         if elapsed_s > _SLOW_S:
             _log.warning(
@@ -52,7 +51,7 @@ class Inline:
                 stage=self._stage.name,
                 seconds=round(elapsed_s, 3),
             )
-        return outcome, self._sign(course, outcome, now_s)
+        return outcome, self._sign(work, outcome, began_s)
 
     def _outcome(self, work: Input, span: str) -> Outcome:
         structlog.contextvars.bind_contextvars(
@@ -81,11 +80,14 @@ class Inline:
         finally:
             structlog.contextvars.clear_contextvars()
 
-    def _sign(self, course: Course, outcome: Outcome, now_s: float) -> StepProgressed | None:
+    def _sign(self, work: Input, outcome: Outcome, began_s: float) -> StepProgressed | None:
         # What a step makes says that it is done, and outranks every sign. One more record for each
         # that is over in microseconds costs the batch a third of its rate.
-        silent = isinstance(outcome, Finished) and not outcome.events
-        return course.sign("done", now_s) if silent else None
+        if not isinstance(outcome, Finished) or outcome.events:
+            return None
+        course = course_of(self._stage, self._settings, self._clock, work)
+        course.began_s = began_s
+        return course.sign("done", self._clock.monotonic_s())
 
 
 def _unheard(sign: Sign) -> None:

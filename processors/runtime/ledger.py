@@ -33,7 +33,7 @@ class Unwritable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A transaction on its way: of the first ``count`` that are settled those that were owned."""
+    """A transaction under way: of the first ``count`` that are settled those that were owned."""
 
     count: int
     batch: Sequence[Settled]
@@ -90,29 +90,42 @@ class Ledger:
         self._open = [one for one in self._open if one.tp not in partitions]
         self._in_doubt = [one for one in self._in_doubt if one.tp not in partitions]
 
-    def begin(self, consumer: Consumer) -> None:
-        """Begin to write what is settled, if it fills a transaction, while the caller goes on.
+    def write(self, consumer: Consumer) -> None:
+        """Begin to commit what is settled, if it fills a transaction and none is under way.
 
-        `commit` waits for it, before the consumer is polled again.
+        The caller works on meanwhile; `commit` sees it through, before the consumer is polled.
         """
         ahead = self._begun.count if self._begun is not None else 0
-        if len(self._open) < ahead + self._batch or self._in_doubt or self.wait_s() > 0:
+        if len(self._open) < ahead + self._batch:
             return
-        if self._begun is not None:
-            if not self._begun.writing.over():
-                return
-            try:
-                self._begun.writing.wait()
-            except LogError:
-                return  # which is for `commit` to hear
-            self._committed(self._begun.batch)
-            del self._open[:ahead]
-            self._begun = None
+        if self._in_doubt or self.wait_s() > 0 or not self._written():
+            return
         batch = self._owned(consumer, self._open[: self._batch])
-        if batch:
-            outgoing = [each for one in batch for each in one.outgoing]
-            writing = self._producer.write(outgoing, consumer, _offsets(batch))
-            self._begun = _Begun(self._batch, batch, writing)
+        try:
+            writing = self._producer.write()
+        except LogError:
+            return  # it is closed, which is for `commit` to hear
+        for one in batch:
+            for outgoing in one.outgoing:
+                writing.send(outgoing)
+        writing.end(consumer, _offsets(batch))
+        self._begun = _Begun(self._batch, batch, writing)
+
+    def _written(self) -> bool:
+        """Whether there is no transaction that has to be waited for."""
+        begun = self._begun
+        if begun is None:
+            return True
+        if not begun.writing.over():
+            return False
+        try:
+            begun.writing.wait()
+        except LogError:
+            return False  # for `commit` to hear
+        self._committed(begun.batch)
+        del self._open[: begun.count]
+        self._begun = None
+        return True
 
     def commit(self, consumer: Consumer) -> Sequence[Settled]:
         """Commit what is settled. Returns what was dropped because its partition was fenced off.
@@ -133,7 +146,7 @@ class Ledger:
                     count, batch = begun.count, begun.batch
                 else:
                     count, batch = self._batch, self._owned(consumer, self._open[: self._batch])
-                refused = self._write(consumer, batch, begun) if batch else []
+                refused = self._write(consumer, batch, begun) if begun or batch else []
                 del self._open[:count]
                 # Nothing behind a refused record of its partition: the offset would pass it by.
                 self.forget({one.tp for one in refused})

@@ -13,6 +13,7 @@ from topics.logs import redacted
 _TRY = "melisma.retry.try"
 _DUE = "melisma.retry.due-ms"
 _ORIGIN = "melisma.retry.origin"
+_READ = frozenset((_TRY, _DUE, _ORIGIN))
 _OURS = ("melisma.retry.", "melisma.error.")
 _LONGEST = 4000  # characters of an error message in a header
 
@@ -41,7 +42,7 @@ def turn_of(record: Record) -> Turn:
 
     Raises `Poison` when they are not what `retry` wrote.
     """
-    ours = {name: value for name, value in record.headers if name in (_TRY, _DUE, _ORIGIN)}
+    ours = {name: value for name, value in record.headers if name in _READ}
     if not ours:
         return Turn(_place(record))
     try:

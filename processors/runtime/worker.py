@@ -33,7 +33,7 @@ _TURN_S = 1.0
 """Longest wait in one turn of the loop: bounds what a missed wake-up costs."""
 
 _RECORDS = 100  # taken in one poll; most of a shared topic is not this stage's turn
-_BATCHES = 4  # taken in one poll: while one is written the next is worked on
+_BATCHES = 10  # taken in one poll: while one is committed the next is worked on
 
 State = Literal["starting", "running", "draining", "stopped"]
 
@@ -261,7 +261,7 @@ class Worker:
     def _settle(self, settled: Settled) -> None:
         self._ledger.add(settled)
         if self.stage.batch and self._consumer is not None:
-            self._ledger.begin(self._consumer)
+            self._ledger.write(self._consumer)
 
     def _commit(self) -> None:
         assert self._consumer is not None

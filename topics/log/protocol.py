@@ -82,29 +82,22 @@ class Transaction(Protocol):
 
 
 class Writing(Protocol):
-    """A transaction that is being written while the caller goes on."""
+    """A transaction that is written while the caller goes on. What fails is told by `wait`."""
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Add an output; it may set out at once."""
+
+    def end(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Begin to commit it, with the next offsets to read.
+
+        Until `wait` has returned or raised, the consumer must not be polled.
+        """
 
     def over(self) -> bool:
         """Whether `wait` returns at once."""
 
     def wait(self) -> None:
         """Return once it is committed. Raises what `Producer.transaction` raises, each time."""
-
-
-class Written:
-    """A `Writing` that is over."""
-
-    def __init__(self, failure: LogError | None = None) -> None:
-        self._failure = failure
-
-    def over(self) -> bool:
-        """Yes."""
-        return True
-
-    def wait(self) -> None:
-        """Raise what there is to raise."""
-        if self._failure is not None:
-            raise self._failure
 
 
 class Producer(Protocol):
@@ -116,17 +109,8 @@ class Producer(Protocol):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Commit on a clean exit, abort on an exception. Raises `Fenced` or `Doubtful` on exit."""
 
-    def write(
-        self,
-        outgoing: Iterable[Outgoing],
-        consumer: Consumer,
-        offsets: Mapping[TopicPartition, int],
-    ) -> Writing:
-        """Begin a transaction of these outputs and offsets; `Writing.wait` tells how it ends.
-
-        Until that has returned or raised, the consumer must not be polled, nor another transaction
-        begin.
-        """
+    def write(self) -> Writing:
+        """Begin a transaction; until its `Writing.wait` has returned or raised no other begins."""
 
     def close(self) -> None:
         """Abort what is open and let go."""

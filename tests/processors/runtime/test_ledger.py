@@ -1,7 +1,7 @@
 """Commits against a log in trouble: the embedded log, with faults put in front of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from topics.log import (
     UnknownTopic,
     Writing,
 )
-from topics.log.protocol import Written
 
 
 class Troubled:
@@ -61,17 +60,9 @@ class _TroubledProducer:
         if when == "after":
             raise error
 
-    def write(
-        self,
-        outgoing: Iterable[Outgoing],
-        consumer: Consumer,
-        offsets: Mapping[TopicPartition, int],
-    ) -> Writing:
+    def write(self) -> Writing:
         when, error = self._log.faults.pop(0) if self._log.faults else ("", LogError())
-        if when == "before":
-            return _Slow(self._log, Written(error))
-        written = self._real.write(outgoing, consumer, offsets)
-        return _Slow(self._log, Written(error) if when == "after" else written)
+        return _Slow(self._log, self._real.write(), when, error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -80,14 +71,24 @@ class _TroubledProducer:
 class _Slow:
     """A writing that is over when the log says so, or when it is waited for."""
 
-    def __init__(self, log: Troubled, real: Writing) -> None:
+    def __init__(self, log: Troubled, real: Writing, when: str, error: LogError) -> None:
         self._log = log
         self._real = real
+        self._when, self._error = when, error
+
+    def send(self, outgoing: Outgoing) -> None:
+        self._real.send(outgoing)
+
+    def end(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
+        if self._when != "before":
+            self._real.end(consumer, offsets)
 
     def over(self) -> bool:
         return self._log.answers
 
     def wait(self) -> None:
+        if self._when:
+            raise self._error
         self._real.wait()
 
 
@@ -158,7 +159,7 @@ def test_full_transactions_are_written_while_others_fill(batches: Bench) -> None
     seen = []
     for number in range(8):
         batches.settle_one(f"job-{number}")
-        batches.ledger.begin(batches.consumer)
+        batches.ledger.write(batches.consumer)
         seen.append(batches.rig.committed("trial"))
         batches.log.answers = number >= 6
     assert seen == [0, 0, 3, 3, 3, 3, 3, 6]
@@ -171,8 +172,8 @@ def test_full_transactions_are_written_while_others_fill(batches: Bench) -> None
 def test_doubt_about_what_was_begun_is_resolved_by_the_offsets(batches: Bench, when: str) -> None:
     batches.settle(*"abcde")
     batches.log.faults = [(when, Doubtful("timed out"))]
-    batches.ledger.begin(batches.consumer)
-    batches.ledger.begin(batches.consumer)  # too few are left for another
+    batches.ledger.write(batches.consumer)
+    batches.ledger.write(batches.consumer)  # begins nothing behind what is in doubt
     batches.ledger.commit(batches.consumer)
     batches.ledger.commit(batches.consumer)
     assert (batches.outputs(), batches.rig.committed("trial")) == (5, 5)
@@ -183,8 +184,8 @@ def test_doubt_about_what_was_begun_is_resolved_by_the_offsets(batches: Bench, w
 def test_a_failure_of_what_was_begun_is_for_the_commit_to_hear(batches: Bench) -> None:
     batches.settle(*"abcdefg")
     batches.log.faults = [("before", LogError("disk full"))]
-    batches.ledger.begin(batches.consumer)
-    batches.ledger.begin(batches.consumer)  # hears that it failed, and begins nothing behind it
+    batches.ledger.write(batches.consumer)
+    batches.ledger.write(batches.consumer)  # hears that it failed, and begins nothing behind it
     assert batches.rig.committed("trial") == 0
     batches.ledger.commit(batches.consumer)
     assert batches.ledger.wait_s() > 0
@@ -202,7 +203,7 @@ def test_nothing_passes_a_partition_that_was_fenced_while_others_filled(batches:
     assert len(of_first) == 3  # one more than the transaction holds that is refused
     batches.ledger._batch = 2
     batches.log.faults = [("before", Fenced("of these"))]
-    batches.ledger.begin(batches.consumer)
+    batches.ledger.write(batches.consumer)
     assert list(batches.ledger.commit(batches.consumer)) == of_first[:2]
     assert batches.rig.log.group_offsets("trial").get(first) is None
     assert (batches.outputs(), batches.rig.committed("trial")) == (8 - len(of_first),) * 2

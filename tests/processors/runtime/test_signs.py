@@ -29,7 +29,7 @@ class Slow:
     def transaction(self) -> AbstractContextManager[Transaction]:
         raise NotImplementedError
 
-    def write(self, *_: object) -> Writing:
+    def write(self) -> Writing:
         raise NotImplementedError
 
     def close(self) -> None:

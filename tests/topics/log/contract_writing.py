@@ -166,13 +166,16 @@ class WritingContract:
         producer.send([Outgoing(single, b"in")])
         consumer = log.consumer(group, [single])
         (record,) = take(consumer, 1)
-        outputs = [Outgoing(topic, str(n).encode()) for n in range(20)]
-        writing = producer.write(outputs, consumer, {record.tp: record.offset + 1})
+        reader = log.reader([topic])
+        writing = producer.write()
+        for number in range(20):
+            writing.send(Outgoing(topic, str(number).encode()))
+        assert quiet(reader) == []
+        writing.end(consumer, {record.tp: record.offset + 1})
         writing.wait()
         assert writing.over()
         writing.wait()  # it ended well, as often as one asks
         until(lambda: consumer.committed(record.tp) == record.offset + 1, "the commit")
-        reader = log.reader([topic])
         found = values(take(reader, 20) + quiet(reader))
         assert sorted(int(value or b"-1") for value in found) == list(range(20))
         with producer.transaction() as tx:  # the producer is free again
@@ -184,9 +187,9 @@ class WritingContract:
     ) -> None:
         producer = log.producer(f"p-{unique}")
         consumer = log.consumer(group, [single])
-        writing = producer.write(
-            [Outgoing(single, b"never")], consumer, {TopicPartition(topic, 0): 1}
-        )
+        writing = producer.write()
+        writing.send(Outgoing(single, b"never"))
+        writing.end(consumer, {TopicPartition(topic, 0): 1})
         for _ in range(2):  # it says so each time
             with pytest.raises(Fenced):
                 writing.wait()

@@ -12,7 +12,7 @@ from topics.log.embedded.consumer import EmbeddedConsumer
 from topics.log.embedded.file import Changes
 from topics.log.embedded.watch import SharedFile
 from topics.log.partitioner import partition_of
-from topics.log.protocol import Consumer, Fenced, LogError, Outgoing, TopicPartition, Written
+from topics.log.protocol import Consumer, Fenced, LogError, Outgoing, TopicPartition
 
 _Placed = tuple[int, Outgoing]  # with its partition id
 
@@ -35,6 +35,38 @@ class EmbeddedTransaction:
             raise LogError("log: an embedded transaction commits for consumers of its own log only")
         consumer.require(offsets)
         self.offsets.append((consumer, dict(offsets)))
+
+
+class EmbeddedWriting:
+    """A `Writing` that is written at its `end`: a file has one writer at a time, for a moment."""
+
+    def __init__(self, producer: EmbeddedProducer) -> None:
+        self._producer = producer
+        self._outputs: list[Outgoing] = []
+        self._failure: LogError | None = None
+
+    def send(self, outgoing: Outgoing) -> None:
+        """See `topics.log.protocol.Writing.send`."""
+        self._outputs.append(outgoing)
+
+    def end(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """See `topics.log.protocol.Writing.end`."""
+        try:
+            with self._producer.transaction() as transaction:
+                for each in self._outputs:
+                    transaction.send(each)
+                transaction.commit_offsets(consumer, offsets)
+        except LogError as failure:
+            self._failure = failure
+
+    def over(self) -> bool:
+        """See `topics.log.protocol.Writing.over`."""
+        return True
+
+    def wait(self) -> None:
+        """See `topics.log.protocol.Writing.wait`."""
+        if self._failure is not None:
+            raise self._failure
 
 
 class EmbeddedProducer:
@@ -83,22 +115,9 @@ class EmbeddedProducer:
         finally:
             self._busy = False
 
-    def write(
-        self,
-        outgoing: Iterable[Outgoing],
-        consumer: Consumer,
-        offsets: Mapping[TopicPartition, int],
-    ) -> Written:
-        """See `topics.log.protocol.Producer.write`. It is over when this returns: a file has one
-        writer at a time, and takes a moment."""
-        try:
-            with self.transaction() as transaction:
-                for each in outgoing:
-                    transaction.send(each)
-                transaction.commit_offsets(consumer, offsets)
-        except LogError as failure:
-            return Written(failure)
-        return Written()
+    def write(self) -> EmbeddedWriting:
+        """See `topics.log.protocol.Producer.write`."""
+        return EmbeddedWriting(self)
 
     def close(self) -> None:
         """See `topics.log.protocol.Producer.close`."""

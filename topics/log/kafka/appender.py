@@ -158,10 +158,11 @@ def check_place(cluster: Cluster, outgoing: Outgoing) -> None:
 def produce(
     client: kafka.Producer,
     outgoing: Outgoing,
-    on_delivery: Callable[[KafkaError | None, object], None],
+    on_delivery: Callable[[KafkaError | None, object], None] | None,
     serve: Callable[[], object],
 ) -> None:
-    """Hand a record to the client. ``serve`` is called while its queue is full."""
+    """Hand a record to the client. ``serve`` is called while its queue is full. What the client
+    refuses is told to ``on_delivery``; without one it is raised, as ``KafkaException``."""
     while True:
         try:
             client.produce(
@@ -175,8 +176,9 @@ def produce(
         except BufferError:
             serve()
         except KafkaException as exception:
-            error = error_of(exception)
-            on_delivery(error, None)
+            if on_delivery is None:
+                raise
+            on_delivery(error_of(exception), None)
             return
         else:
             return

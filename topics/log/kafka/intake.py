@@ -170,5 +170,5 @@ def _item(message: Message) -> tuple[TopicPartition, Record | End] | KafkaError:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        tuple((name, value or b"") for name, value in headers) if headers else (),
+        tuple([(name, value or b"") for name, value in headers]) if headers else (),
     )

@@ -33,9 +33,10 @@ _COMMON: Final[Mapping[str, Any]] = {
     # Requests are small and waited for: they must not wait for each other's acknowledgement.
     "socket.nagle.disable": True,
     # Consecutive transactions answer CONCURRENT_TRANSACTIONS until the last one's markers are
-    # written, and are tried again after this: 5 ms instead of 100 ms is a hop of 6.6 ms instead of
-    # 15.6 ms, and 11,000 instead of 1,400 events/s in batches of 100. It still grows to 1 s.
-    "retry.backoff.ms": 5,
+    # written, a few milliseconds, and are tried again after this: with 5 ms instead of the default
+    # 100 ms a hop takes 6.6 ms instead of 15.6 ms, and batches move at 11,000 instead of 1,400
+    # events/s. It doubles with each retry, up to 1 s, so that a broker in trouble is left alone.
+    "retry.backoff.ms": 1,
 }
 
 _READING: Final[Mapping[str, Any]] = {

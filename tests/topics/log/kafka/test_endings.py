@@ -10,8 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from topics.log import Doubtful, Fenced, LogError, Outgoing
-from topics.log.kafka import producer as producers
-from topics.log.kafka import properties
+from topics.log.kafka import committing, properties, transaction
 from topics.log.kafka.appender import Appender
 from topics.log.kafka.cluster import Cluster
 from topics.log.kafka.producer import KafkaProducer
@@ -53,8 +52,8 @@ class Rig:
             self.clients.append(Client(failures))
             return self.clients[-1]
 
-        monkeypatch.setattr(producers, "connected", connected)
-        monkeypatch.setattr(producers, "KafkaConsumer", Consumer)
+        monkeypatch.setattr(committing, "connected", connected)
+        monkeypatch.setattr(transaction, "KafkaConsumer", Consumer)
         self.producer = KafkaProducer(
             KafkaSettings(kafka_bootstrap_servers="nowhere:1"),
             cast(Cluster, Topics()),
@@ -167,8 +166,8 @@ def test_a_group_that_has_moved_on_fences(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_call_that_never_returns_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
     never = threading.Event()
-    monkeypatch.setattr(producers, "_WHOLE_S", 0.05)
-    monkeypatch.setattr(producers, "_transact", lambda *_: never.wait())
+    monkeypatch.setattr(committing, "_WHOLE_S", 0.05)
+    monkeypatch.setattr(committing, "transact", lambda *_: never.wait())
     with pytest.raises(Doubtful, match="no answer"):
         rig.commit()
     never.set()
