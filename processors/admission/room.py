@@ -13,7 +13,9 @@ neither jumps the queue for the time it was away nor waits for those who came be
 *Short before long, with ageing.* Of one client's items the one with the smallest ``expected
 seconds + ageing * time of arrival`` is next. That is the same order as ``expected - ageing *
 waited``, and never changes while an item waits, so it needs no clock. A long item is overtaken by
-what comes within ``expected / ageing`` seconds behind it, and by nothing later.
+what comes within ``expected / ageing`` seconds behind it, and by nothing later. The end of a batch
+is the exception: once its longest item takes as long as all that waits of the batch would in all of
+its places, that one is next, for begun at the very end it would be waited for alone.
 
 Everything here is a fold of the topics: what was asked for, released, ended and canceled, in any
 order of the topics among each other as long as a request comes before what follows from it.
@@ -121,6 +123,10 @@ class _Task:
     concurrency: int
     in_flight: int = 0
     waiting: list[tuple[float, int, str]] = field(default_factory=list)
+    longest: list[tuple[float, int, str]] = field(default_factory=list)
+    """The same items, by cost, the most first."""
+    waiting_s: float = 0.0
+    """What they are thought to take on one core."""
     open: set[str] = field(default_factory=set)
 
 
@@ -192,6 +198,8 @@ class Room:
         task = self._tasks.setdefault(item.task, _Task(item.event.extraction.concurrency))
         task.open.add(item.id)
         heapq.heappush(task.waiting, (self._rank(item), item.offset, item.id))
+        heapq.heappush(task.longest, (-item.cost_s, item.offset, item.id))
+        task.waiting_s += item.cost_s
         if task.waiting[0][2] == item.id:
             self._line_up(item.task, client)
         return True
@@ -208,6 +216,7 @@ class Room:
         item.partition = partition
         client, task = self._clients[item.who], self._tasks[item.task]
         client.waiting -= 1
+        task.waiting_s -= item.cost_s
         task.in_flight += 1
         if not item.away:
             self._taken[partition] = item.id
@@ -252,6 +261,7 @@ class Room:
         task.open.discard(item.id)
         if item.partition is None:
             client.waiting -= 1
+            task.waiting_s -= item.cost_s
             self._waiting_s -= item.cost_s
         else:
             task.in_flight -= 1
@@ -292,7 +302,7 @@ class Room:
                 best, chosen = place, head[2]
         if best is None:
             return None
-        item = self.items[self._tasks[chosen].waiting[0][2]]
+        item = self._first(self._tasks[chosen])
         sequence = self.sequence + 1
         start = best[0]
         return Release(item, self._free(sequence), sequence, start, start + item.cost_s)
@@ -307,7 +317,7 @@ class Room:
     def _line_up(self, task_id: str, client: _Client) -> None:
         """Put the task's first item among those that may be next, if the task has room."""
         task = self._tasks[task_id]
-        self._clean(task)
+        self._drop_gone(task.waiting)
         if task.waiting and self._has_room(task):
             rank, offset, _ = task.waiting[0]
             heapq.heappush(client.ready, (rank, offset, task_id))
@@ -317,20 +327,29 @@ class Room:
             rank, offset, task_id = client.ready[0]
             task = self._tasks.get(task_id)
             if task is not None:
-                self._clean(task)
+                self._drop_gone(task.waiting)
                 if self._has_room(task) and task.waiting and task.waiting[0][:2] == (rank, offset):
                     return client.ready[0]
             heapq.heappop(client.ready)
         return None
 
-    def _clean(self, task: _Task) -> None:
+    def _first(self, task: _Task) -> Item:
+        """Which of a task is next: the shortest, and towards its end the longest."""
+        limits = (self._limits.in_flight, self._partitions, self._limits.a_client, task.concurrency)
+        places = min(limit for limit in limits if limit)
+        self._drop_gone(task.longest)
+        if task.waiting_s <= places * -task.longest[0][0]:
+            return self.items[task.longest[0][2]]
+        return self.items[task.waiting[0][2]]
+
+    def _drop_gone(self, waiting: list[tuple[float, int, str]]) -> None:
         """Drop the first items that do not wait any more."""
-        while task.waiting:
-            _, offset, item_id = task.waiting[0]
+        while waiting:
+            _, offset, item_id = waiting[0]
             item = self.items.get(item_id)
             if item is not None and item.offset == offset and item.partition is None:
                 return
-            heapq.heappop(task.waiting)
+            heapq.heappop(waiting)
 
     @staticmethod
     def _has_room(task: _Task) -> bool:

@@ -292,3 +292,38 @@ def test_every_partition_is_used_whatever_their_number() -> None:
             room.released(admitted(release), release.partition)
             found.add(release.partition)
         assert found == set(range(partitions))
+
+
+def _ends_s(seconds: list[float], places: int) -> list[float]:
+    """When the items of a batch end that arrive together, each in one of so many places."""
+    life = Life(Limits(in_flight=places))
+    for number, cost_s in enumerate(seconds):
+        life.requests.append(item(requested(f"i{number}", "t", seconds=cost_s), number, 0))
+        life.room.ask(life.requests[-1])
+    now_s, busy, ends = 0.0, list[tuple[float, str]](), list[float]()
+    while len(ends) < len(seconds):
+        while (release := life.release()) is not None:
+            busy.append((now_s + release.item.cost_s, release.item.id))
+        busy.sort()
+        now_s, name = busy.pop(0)
+        life.room.ended(name, 1)
+        ends.append(now_s)
+    return ends
+
+
+def test_the_longest_of_a_batch_is_not_what_is_waited_for_at_the_end() -> None:
+    shorts, longs = [1.0 + 0.01 * n for n in range(18)], [6.0, 5.0]
+    ends = _ends_s(shorts + longs, places=2)
+    # In order of length the last one would begin when nothing else is left to do.
+    assert ends[-1] <= 1.03 * sum(shorts + longs) / 2
+    # And still half of the items are there as soon as the shortest can be.
+    assert ends[9] == _ends_s(shorts, places=2)[9]
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=40), st.integers(1, 6))
+def test_the_end_of_a_batch_costs_no_more_than_the_worst_order_of_lists_may(
+    seconds: list[float], places: int
+) -> None:
+    """Graham's bound for whoever leaves no place empty."""
+    longest, whole = max(seconds), sum(seconds)
+    assert _ends_s(seconds, places)[-1] <= whole / places + longest * (1 - 1 / places) + 1e-6
