@@ -5,9 +5,11 @@ short request behind a long batch; a worker killed (-9) half-way; 1,000 short fi
 one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
 runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
 
-TODO(issue 7): the makespan of a batch is some 15 % behind the first design's with the same cores in
-use, though half of the items are there a third sooner: find what around an extraction costs the
-processor time, and let no long item be the last one. The GPU's rows have not been run.
+TODO(issue 7): the makespan of a batch is 1 to 10 % behind the first design's with the same cores in
+use (50 files: 12.9 beside 11.9 s and 12.7 beside 11.7 s; 100: 22.4 beside 20.3 s and 23.3 beside
+23.0 s), though half of the items are there a third to a half sooner. A seventh of the processor
+time is spent around the extraction, most of that on the files of the store: thirteen an item, each
+synced twice. The GPU's rows have not been run.
 """
 
 from __future__ import annotations
