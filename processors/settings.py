@@ -86,6 +86,12 @@ class StageSettings(BaseSettings):
         '{"pl": "stt_pl_fastconformer_hybrid_large_pc", "en": "/models/en.nemo", "fr": ""}; '
         "an empty name leaves the language to light.",
     )
+    language_model: str = Field(
+        default="langid_ambernet",
+        description="NeMo model that hears which language is sung, for transcription with a speech "
+        "model: langid_ambernet (107 languages), or any EncDecSpeakerLabelModel, name or .nemo "
+        "file. none: nothing does, and where nobody says the language only the letters tell it.",
+    )
     use_gpu: bool = Field(
         default=True, description="Compute the full backends on a GPU where there is one."
     )

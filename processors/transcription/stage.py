@@ -5,6 +5,7 @@ Follows the separation of songs without lyrics; its words go on to alignment lik
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -12,12 +13,21 @@ from pathlib import Path
 from processors.alignment import memory
 from processors.alignment.languages import UnknownLanguage, reader, resolve, script
 from processors.audio.decoding import decode
-from processors.choices import Computing, choose, loading
+from processors.choices import Computing, choose, loading, may_be_full
 from processors.karaoke import required
-from processors.runtime import Made, MadeFile, Reject, Sla, Task, stage
+from processors.runtime import JSON, Made, MadeFile, Reject, Sla, Task, stage
 from processors.settings import Choice, StageSettings
 from processors.speech_models import model_of, speech_model
 from processors.transcription.recognizer import RecognizedLine, Recognizer
+from processors.transcription.spoken_language import (
+    LIKELY,
+    SURE,
+    Spoken,
+    SpokenLanguage,
+    other_than,
+    spoken_language,
+    to_listen_with,
+)
 from schemas.documents.lyrics import LyricsDocument, LyricsLine, LyricsWord, Remark
 from schemas.events import Backend, ReprocessRequested, Separated, Transcribed
 from schemas.work import extend
@@ -26,8 +36,8 @@ from topics import logs
 _log = logs.get(__name__)
 
 UNSAID = "en"
-"""Whose model listens when nobody said the language: most songs that come without it are English,
-and its text tells the script of what was sung."""
+"""Whose model listens when nobody said the language and nothing heard it: most songs that come
+without it are English, and its text tells the script of what was sung."""
 
 
 def is_my_turn(event: Separated | ReprocessRequested) -> bool:
@@ -49,22 +59,28 @@ def is_my_turn(event: Separated | ReprocessRequested) -> bool:
 def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcribed:
     """Write down what the vocals of the job sing."""
     work = event.work
-    with loading(partial(_recognizer, task.settings, work.language)) as loaded:
+    task.sized(work.duration_ms / 1000)
+    with loading(partial(_prepared, task.settings, work.language)) as prepared:
         vocals = task.fetch(required(work, "vocals"))
-        recognizer = loaded()
+        detector = prepared()
+    sung = cache(partial(decode, vocals.path, max_seconds=task.settings.max_song_seconds))
+    # Whose weights listen is a part of the result's identity: the language is heard before.
+    heard = () if detector is None or work.language else detector.hear(sung())
+    with loading(partial(_recognizer, task.settings, work.language, heard)) as loaded:
+        recognizer, detected = loaded()
     backend = Backend(
         name=recognizer.name,
         model=recognizer.model,
         hash=recognizer.hash,
         device=recognizer.device,
     )
-    task.sized(work.duration_ms / 1000)
+    language = detected.language if detected else work.language
 
     def transcribe(folder: Path) -> Made:
-        audio = decode(vocals.path, max_seconds=task.settings.max_song_seconds)
+        audio = sung()
         try:
             with task.gpu(recognizer.gpu_mib):
-                found = recognizer.transcribe(audio, work.language or None, task.progress)
+                found = recognizer.transcribe(audio, language or None, task.progress)
         except ValueError as refusal:  # written for the person who gave the song
             raise Reject(getattr(refusal, "code", "cannot_transcribe"), str(refusal)) from refusal
         if not found.lines:
@@ -72,15 +88,16 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
                 "nothing_heard",
                 "no words were heard in the vocals; give the lyrics, or check that it is sung",
             )
-        lyrics = to_lyrics(found.lines, work.language)
+        told = heard if detector is None else heard or detector.hear(audio)
+        lyrics = to_lyrics(found.lines, work.language, told, detected)
         path = folder / "transcript.json"
         path.write_bytes(lyrics.to_json())
         files = [MadeFile("transcript", path, "application/json")]
         if found.heard:
-            heard = folder / "heard.npz"
+            kept = folder / "heard.npz"
             origin = memory.Origin(vocals.sha256, backend.name, backend.model, backend.hash)
-            memory.keep(heard, origin, found.heard)
-            files.append(MadeFile(memory.NAME, heard, memory.MEDIA_TYPE))
+            memory.keep(kept, origin, found.heard)
+            files.append(MadeFile(memory.NAME, kept, memory.MEDIA_TYPE))
         return Made(
             files=tuple(files),
             facts={
@@ -92,7 +109,7 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
     result = task.result(
         inputs=[vocals.sha256],
         backend=backend,
-        parameters={"language": work.language},
+        parameters={"language": work.language, **_by_ear(detector, detected)},
         make=transcribe,
     )
     # The memory of a GPU may have run out on the way.
@@ -111,17 +128,23 @@ def transcription(event: Separated | ReprocessRequested, task: Task) -> Transcri
     )
 
 
-def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
+def to_lyrics(
+    lines: list[RecognizedLine],
+    language: str,
+    heard: Sequence[Spoken] = (),
+    detected: Spoken | None = None,
+) -> LyricsDocument:
     """The heard lines as a lyrics document: times are hints for people, none is locked.
 
-    ``language``: what was asked for, empty when nobody said; the script of the text tells then.
+    ``language``: what was asked for, empty when nobody said; ``detected``, of ``heard``, whose
+    model listened then, or else the script of the text tells.
     """
     numbers = iter(range(1, 1_000_000))
     text = " ".join(word.text for line in lines for word in line.words)
     return LyricsDocument(
-        language=language or reader(text, UNSAID),
+        language=language or (detected.language if detected else reader(text, UNSAID)),
         origin="transcribed",
-        remarks=remarks(text, language),
+        remarks=remarks(text, language, heard, detected),
         lines=tuple(
             LyricsLine(
                 id=f"l{index}",
@@ -142,17 +165,34 @@ def to_lyrics(lines: list[RecognizedLine], language: str) -> LyricsDocument:
     )
 
 
-def remarks(text: str, language: str) -> tuple[Remark, ...]:
-    """What a text that was heard says about its language, and against the one asked for."""
+def remarks(
+    text: str, language: str, heard: Sequence[Spoken] = (), detected: Spoken | None = None
+) -> tuple[Remark, ...]:
+    """What a text and its sound say about the language, and against the one asked for."""
     if not language:
-        guess = reader(text, UNSAID)
-        return (
-            Remark(
-                code="language_guessed",
-                message=f"nobody said which language is sung; it was taken for '{guess}': where "
-                "that is wrong, say the language and transcribe the song again",
-            ),
+        return (_unsaid(text, heard, detected),)
+    return _by_letters(text, language) or _by_sound(language, heard)
+
+
+def _unsaid(text: str, heard: Sequence[Spoken], detected: Spoken | None) -> Remark:
+    again = "where that is wrong, say the language and transcribe the song again"
+    if detected is not None:
+        return Remark(
+            code="language_detected",
+            message="nobody said which language is sung; it sounds like "
+            f"'{detected.language}' ({detected.percent} likely) and was written down as that: "
+            f"{again}",
         )
+    guess = reader(text, UNSAID)
+    other = other_than(guess, heard, LIKELY)
+    though = f", though it sounds like '{other.language}' ({other.percent} likely)" if other else ""
+    return Remark(
+        code="language_guessed",
+        message=f"nobody said which language is sung; it was taken for '{guess}'{though}: {again}",
+    )
+
+
+def _by_letters(text: str, language: str) -> tuple[Remark, ...]:
     try:
         asked = resolve(language)
     except UnknownLanguage:  # a recognizer may know what no voice speaks
@@ -170,10 +210,55 @@ def remarks(text: str, language: str) -> tuple[Remark, ...]:
     )
 
 
-# TODO(issue 5): where nobody said the language, only letters tell it; a song that the English model
-# hears as English nonsense is told by nothing yet. Hearing a phrase with each model would.
-def _recognizer(settings: StageSettings, language: str) -> Recognizer:
-    name = model_of(language or UNSAID, settings.speech_models)
+def _by_sound(language: str, heard: Sequence[Spoken]) -> tuple[Remark, ...]:
+    other = other_than(language, heard, SURE)
+    if other is None:
+        return ()
+    return (
+        Remark(
+            code="language_mismatch",
+            message=f"the song was said to be in '{language}', but it sounds like "
+            f"'{other.language}' ({other.percent} likely); set the language and transcribe it "
+            "again, or leave it where you are sure of it",
+        ),
+    )
+
+
+def _prepared(settings: StageSettings, language: str) -> SpokenLanguage | None:
+    """Who hears the language, None without; loads what a said language needs, too."""
+    detector = None
+    if may_be_full(settings.transcription_backend):
+        detector = spoken_language(settings.language_model, Computing.of(settings))
+    if language or detector is None:
+        _recognizer(settings, language, ())
+    return detector
+
+
+def _by_ear(detector: SpokenLanguage | None, detected: Spoken | None) -> dict[str, JSON]:
+    """What a result owes to the ear for languages; nothing where there is none."""
+    if detector is None:
+        return {}
+    return {"languageModel": detector.hash, "detected": detected.language if detected else ""}
+
+
+def _recognizer(
+    settings: StageSettings, language: str, heard: Sequence[Spoken]
+) -> tuple[Recognizer, Spoken | None]:
+    """Who listens; and to which language, where that was heard and not said.
+
+    The light recognizer knows English only, and an ear may be wrong: it never steps in for a
+    language that was only heard. Raises `ModelUnavailable`.
+    """
+    detected = None if language else to_listen_with(heard, settings.speech_models)
+    if detected is not None:
+        found = _listening(settings, detected.language)
+        if found.name == "full":
+            return found, detected
+    return _listening(settings, language or UNSAID), None
+
+
+def _listening(settings: StageSettings, language: str) -> Recognizer:
+    name = model_of(language, settings.speech_models)
     if not name:
         if settings.transcription_backend == "full":
             _log.warning("no speech model knows the language; light listens", language=language)

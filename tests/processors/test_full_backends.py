@@ -41,7 +41,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def environment(folder: Path, model: str, **settings: Any) -> StageEnvironment:
     backends = {"transcription_backend": "auto", "alignment_backend": "auto"}
     return StageEnvironment(
-        folder, speech_models={"en": model}, use_gpu=False, **(backends | settings)
+        folder,
+        speech_models={"en": model},
+        language_model="none",
+        use_gpu=False,
+        **(backends | settings),
     )
 
 
