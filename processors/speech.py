@@ -31,7 +31,7 @@ _TRIAL_S = 10.24  # 1,024 frames of 10 ms: every subsampling up to 16 is told by
 _PHRASE_MIB = 100
 """What a phrase of 10 s, the longest, takes beside the weights on the CPU: 98 in the encoder of a
 Conformer of 115 million parameters (torch 2.15)."""
-# TODO(issue 5): an estimate, which `capped` keeps harmless; measure it on a GPU.
+# An estimate, not measured on a GPU; `capped` keeps it harmless.
 _ON_GPU = 2.0  # times that: the workspaces of cuDNN and cuBLAS, and what the allocator rounds up
 _CERTAIN = np.float16(-20.0)  # nats: of every token but blank where nobody sings
 

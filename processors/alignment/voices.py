@@ -47,10 +47,10 @@ _EARLIER_MS = 150
 """Two who begin together are told apart by no less."""
 _LEAST_ROOM_MS = 1000
 """A line that would have to be sung in less is not looked for again."""
-# TODO(issue 5): 21 of 1,040 words of those are still off by more than 1 s (one path: 240), none
-# where singers take turns. More places do not help: offered to every line at its usual pace, from
-# its beginning, its end and its neighbours' beginnings, they left 27 to 35, for where two sing at
-# once a wrong place often sounds better than the right one.
+# 21 of 1,040 words of those are still off by more than 1 s (one path: 240), none where singers take
+# turns. More places do not help: offered to every line at its usual pace, from its beginning, its
+# end and its neighbours' beginnings, they left 27 to 35, for where two sing at once a wrong place
+# often sounds better than the right one.
 
 Row = tuple[Placement, ...]
 

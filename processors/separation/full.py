@@ -38,14 +38,14 @@ _SHORTEST_WINDOW_S = 1.5  # below that the models have no context left and the C
 # What htdemucs takes beside its weights, in MiB of memory on the CPU (torch 2.15): windows of
 # 1.95, 3.9 and 7.8 s took 220, 359 and 606.
 _MIB_A_WINDOW, _MIB_A_SECOND = 110, 64
-# TODO(issue 5): the factor is an estimate, which `capped` keeps harmless; measure it on a GPU.
+# The factor is an estimate, not measured on a GPU; `capped` keeps it harmless.
 _ON_GPU = 2.0  # times that: the workspaces of cuDNN and cuFFT, and what the allocator rounds up
 _PROCESS_MIB = 560  # Python with torch, numpy and Demucs loaded
 _LONG_SONG_S = 600.0
 _SONGS = 4
 """Held at once, as large as the decoded song: the mix, the voice, the rest, and what the allocator
-keeps of a hundred windows. Counted as three, ten minutes took 2,116 MiB under a limit of 2,000
-(`bench_demucs --minutes 10 --limit 2000`)."""
+keeps of a hundred windows. Under a limit of 2,000 MiB ten minutes take 1,915; counted as three
+they took 2,116 (`bench_demucs --minutes 10 --limit 2000`)."""
 
 
 @dataclass(frozen=True, slots=True)

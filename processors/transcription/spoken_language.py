@@ -238,7 +238,7 @@ def _loaded(model: str) -> Any:
     except Exception as error:  # archives, pickles and hubs fail in ways of their own
         raise ModelUnavailable(
             f"spoken language: '{model}' cannot be loaded ({type(error).__name__}: {error}); check "
-            "LANGUAGE_MODEL, a .nemo file or a model's name, or leave it empty"
+            "LANGUAGE_MODEL, a .nemo file or a model's name, or none"
         ) from error
     if not isinstance(net, EncDecSpeakerLabelModel):
         raise ModelUnavailable(
