@@ -40,6 +40,7 @@ class Arriving:
         self._max_s = max_seconds
         self._head = b""
         self._pipe: int | None = None  # the writing end; None before and after
+        self._writing = threading.Lock()
         self._decoder: threading.Thread | None = None
         self._changed = threading.Condition()
         self._pieces: deque[Samples] = deque()  # (frames, channels)
@@ -110,19 +111,30 @@ class Arriving:
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
-        while rest and self._pipe is not None:
+        while rest and (pipe := self._pipe) is not None:
             try:
-                rest = rest[os.write(self._pipe, rest) :]
-            except BlockingIOError:
-                if not select.select([], [self._pipe], [], _PATIENCE_S)[1]:
+                taken = self._taken(rest)
+                if taken is None and not select.select([], [pipe], [], _PATIENCE_S)[1]:
                     self._hang_up()
-            except OSError:  # it has read enough, or could make nothing of it
+                rest = rest[taken or 0 :]
+            except OSError:  # it has read enough, could make nothing of it, or was hung up on
                 self._hang_up()
 
+    def _taken(self, rest: memoryview) -> int | None:
+        """Bytes that the decoder took; None while it has no room."""
+        with self._writing:
+            try:
+                return os.write(self._pipe, rest) if self._pipe is not None else len(rest)
+            except BlockingIOError:
+                return None
+
     def _hang_up(self) -> None:
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
+        """By whichever thread is first. Never in the middle of a write, whose descriptor could be
+        another file's by then."""
+        with self._writing:
+            pipe, self._pipe = self._pipe, None
+            if pipe is not None:
+                os.close(pipe)
 
     def _decode(self, reading: int, format_name: str) -> None:
         try:

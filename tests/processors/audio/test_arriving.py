@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
+from processors.audio import arriving
 from processors.audio.arriving import STREAMED, Arriving
 from processors.audio.decoding import decode
 from processors.audio.samples import Audio
@@ -130,3 +133,35 @@ def test_every_streamed_format_has_a_name_that_is_told_from_its_bytes() -> None:
         assert sound is not None
         names.add(sound.name)
     assert names == set(STREAMED)
+
+
+def test_two_who_hang_up_at_once_close_the_pipe_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who downloads, because the decoder wants no more, and who separates, because he does not."""
+    song = Arriving(RATE, 60.0)
+    song.feed(written(1.0, "WAV", "PCM_16"))
+    pipe, closed, failures = song._pipe, list[int](), list[Exception]()
+
+    def hang_up() -> None:
+        try:
+            song.close()
+        except Exception as error:
+            failures.append(error)
+
+    other = threading.Thread(target=hang_up)
+
+    def close(fd: int) -> None:
+        os.close(fd)
+        closed.append(fd)
+        if fd == pipe and not other.ident:
+            other.start()
+            other.join(0.3)  # it comes in the middle, and has to wait
+
+    monkeypatch.setattr(
+        arriving,
+        "os",
+        SimpleNamespace(close=close, write=os.write, pipe=os.pipe, set_blocking=os.set_blocking),
+    )
+    song.close()
+    other.join()
+    assert not failures
+    assert closed.count(pipe or -1) == 1
