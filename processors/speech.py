@@ -20,6 +20,7 @@ from processors.audio.phrases import phrases
 from processors.audio.samples import Audio, Samples
 from processors.choices import ModelUnavailable
 from processors.gpu import Device, ran_out, released
+from processors.nemo import repeatable, restored
 from processors.speech_models import fingerprint, title
 from processors.vocabulary import Vocabulary
 from processors.weights import digest, weight_mib
@@ -67,9 +68,7 @@ class SpeechModel:
         config = self._net.cfg.preprocessor
         self._rate = int(config.sample_rate)
         self._hop = round(float(config.window_stride) * self._rate)
-        # What is padded or dithered at random would make two runs differ.
-        self._net.preprocessor.featurizer.dither = 0.0
-        self._net.preprocessor.featurizer.pad_to = 0
+        repeatable(self._net)
         self._subsampling = self._frames_a_step()
         self.vocabulary = Vocabulary.of_net(self._net)
 
@@ -204,22 +203,12 @@ class SpeechBackend:
 
 
 def _loaded(model: str) -> Any:
-    try:
-        from nemo.collections.asr.models import ASRModel
-    except ImportError as error:
-        raise ModelUnavailable(
-            f"speech: NeMo is not installed ({error.name}); `pip install 'melisma[models]'`"
-        ) from error
-    try:
-        if model.endswith(".nemo"):
-            net = ASRModel.restore_from(model, map_location="cpu")
-        else:
-            net = ASRModel.from_pretrained(model, map_location="cpu")
-    except Exception as error:  # archives, pickles and hubs fail in ways of their own
-        raise ModelUnavailable(
-            f"speech: '{model}' cannot be loaded ({type(error).__name__}: {error}); check "
-            "SPEECH_MODELS, .nemo files or models' names, or choose the light backend"
-        ) from error
+    net = restored(
+        "ASRModel",
+        model,
+        doing="speech",
+        remedy="check SPEECH_MODELS, .nemo files or models' names, or choose the light backend",
+    )
     head = getattr(net, "ctc_decoder", getattr(net, "decoder", None))
     if not hasattr(head, "vocabulary"):
         raise ModelUnavailable(

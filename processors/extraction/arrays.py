@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import MEDIA_TYPE
 from schemas.documents.audio_manifest import ArrayFacts, ArrayFile
 from topics.artifacts.files import new_file
 
-MEDIA_TYPE = "application/x-npz"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say; numpy would write the time of day
 
 

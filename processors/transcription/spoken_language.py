@@ -22,6 +22,7 @@ from processors.audio.activity import HOP_MS, Activity, Span, detect
 from processors.audio.phrases import phrases
 from processors.audio.samples import Audio, Samples
 from processors.choices import Computing, ModelUnavailable
+from processors.nemo import repeatable, restored
 from processors.speech_models import model_of, title
 from processors.weights import digest
 from topics import logs
@@ -153,9 +154,7 @@ class SpokenLanguage:
         self._net.eval()
         config = self._net.cfg
         self._rate = int(config.preprocessor.sample_rate)
-        # What is padded or dithered at random would make two runs differ.
-        self._net.preprocessor.featurizer.dither = 0.0
-        self._net.preprocessor.featurizer.pad_to = 0
+        repeatable(self._net)
         self._scale = 1.0
         if getattr(self._net.decoder, "angular", False):  # it gives cosines, its loss scales them
             self._scale = float((config.get("loss") or {}).get("scale", _COSINE_SCALE))
@@ -223,23 +222,14 @@ def spoken_language(name: str, computing: Computing) -> SpokenLanguage | None:
 
 
 def _loaded(model: str) -> Any:
-    try:
-        from nemo.collections.asr.models import EncDecSpeakerLabelModel
-    except ImportError as error:
-        raise ModelUnavailable(
-            f"spoken language: NeMo is not installed ({error.name}); "
-            "`pip install 'melisma[models]'`"
-        ) from error
-    try:
-        if model.endswith(".nemo"):
-            net = EncDecSpeakerLabelModel.restore_from(model, map_location="cpu")
-        else:
-            net = EncDecSpeakerLabelModel.from_pretrained(model, map_location="cpu")
-    except Exception as error:  # archives, pickles and hubs fail in ways of their own
-        raise ModelUnavailable(
-            f"spoken language: '{model}' cannot be loaded ({type(error).__name__}: {error}); check "
-            "LANGUAGE_MODEL, a .nemo file or a model's name, or none"
-        ) from error
+    net = restored(
+        "EncDecSpeakerLabelModel",
+        model,
+        doing="spoken language",
+        remedy="check LANGUAGE_MODEL, a .nemo file or a model's name, or none",
+    )
+    from nemo.collections.asr.models import EncDecSpeakerLabelModel
+
     if not isinstance(net, EncDecSpeakerLabelModel):
         raise ModelUnavailable(
             f"spoken language: '{model}' is a {type(net).__name__}, which tells no languages; "
