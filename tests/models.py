@@ -81,6 +81,18 @@ def demucs_repo(
     return folder
 
 
+_FEATURES: dict[str, Any] = {
+    "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+    "sample_rate": 16_000,
+    "normalize": "per_feature",
+    "window_size": 0.025,
+    "window_stride": 0.01,
+    "features": 80,
+    "n_fft": 512,
+}
+"""What NeMo's models of speech hear, as their configurations say it."""
+
+
 def nemo_model(path: Path, texts: Sequence[str], *, seed: int = 0, ctc: bool = True) -> Path:
     """A ``.nemo`` file of a Conformer-CTC with a BPE tokenizer of these texts, as NeMo saves it."""
     import sentencepiece
@@ -107,15 +119,7 @@ def nemo_model(path: Path, texts: Sequence[str], *, seed: int = 0, ctc: bool = T
     width = 16
     config: dict[str, Any] = {
         "sample_rate": 16_000,
-        "preprocessor": {
-            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
-            "sample_rate": 16_000,
-            "normalize": "per_feature",
-            "window_size": 0.025,
-            "window_stride": 0.01,
-            "features": 80,
-            "n_fft": 512,
-        },
+        "preprocessor": _FEATURES,
         "encoder": {
             "_target_": "nemo.collections.asr.modules.ConformerEncoder",
             "feat_in": 80,
@@ -189,15 +193,7 @@ def language_model(
     width = 16
     config: dict[str, Any] = {
         "sample_rate": 16_000,
-        "preprocessor": {
-            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
-            "sample_rate": 16_000,
-            "normalize": "per_feature",
-            "window_size": 0.025,
-            "window_stride": 0.01,
-            "features": 80,
-            "n_fft": 512,
-        },
+        "preprocessor": _FEATURES,
         "encoder": {
             "_target_": "nemo.collections.asr.modules.ConvASREncoder",
             "feat_in": 80,

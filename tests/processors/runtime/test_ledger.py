@@ -128,29 +128,38 @@ class Bench:
         out = Outgoing("separated", record.key, record.key)
         self.ledger.add(Settled(record.tp, record.offset + 1, ending, (out,)))
 
+    def busiest_first(self) -> tuple[TopicPartition, list[Settled]]:
+        """Put what is settled of the partition with the most of it before the rest."""
+        settled = self.ledger._open
+        first = Counter(one.tp for one in settled).most_common(1)[0][0]
+        settled.sort(key=lambda one: one.tp != first)
+        return first, [one for one in settled if one.tp == first]
+
     def outputs(self) -> int:
         return len(self.rig.records("separated"))
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    rig = Rig(tmp_path, stages.trial)
-    bench = Bench(rig)
+@contextmanager
+def opened(folder: Path, batch: int | None = None) -> Iterator[Bench]:
+    rig = Rig(folder, stages.trial)
+    bench = Bench(rig, batch)
     yield bench
     bench.consumer.close()
     bench.ledger.close()
     rig.log.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with opened(tmp_path) as bench:
+        yield bench
 
 
 @pytest.fixture
 def batches(tmp_path: Path) -> Iterator[Bench]:
     """Three records a transaction."""
-    rig = Rig(tmp_path, stages.trial)
-    bench = Bench(rig, batch=3)
-    yield bench
-    bench.consumer.close()
-    bench.ledger.close()
-    rig.log.close()
+    with opened(tmp_path, batch=3) as bench:
+        yield bench
 
 
 def test_full_transactions_are_written_while_others_fill(batches: Bench) -> None:
@@ -196,10 +205,7 @@ def test_a_failure_of_what_was_begun_is_for_the_commit_to_hear(batches: Bench) -
 
 def test_nothing_passes_a_partition_that_was_fenced_while_others_filled(batches: Bench) -> None:
     batches.settle(*"abcdefgh")
-    settled = batches.ledger._open
-    first = Counter(one.tp for one in settled).most_common(1)[0][0]
-    settled.sort(key=lambda one: one.tp != first)
-    of_first = [one for one in settled if one.tp == first]
+    first, of_first = batches.busiest_first()
     assert len(of_first) == 3  # one more than the transaction holds that is refused
     batches.ledger._batch = 2
     batches.log.faults = [("before", Fenced("of these"))]
@@ -230,10 +236,7 @@ def test_doubt_is_resolved_by_the_offsets(bench: Bench, when: str) -> None:
 
 def test_a_fenced_partition_is_dropped_and_only_that(bench: Bench) -> None:
     bench.settle(*"abcdefgh")
-    settled = bench.ledger._open
-    first = Counter(one.tp for one in settled).most_common(1)[0][0]
-    settled.sort(key=lambda one: one.tp != first)
-    of_first = [one for one in settled if one.tp == first]
+    first, of_first = bench.busiest_first()
     # The batch, then partition by partition: the first is at fault.
     bench.log.faults = [("before", Fenced("batch")), ("before", Fenced("one"))]
     dropped = bench.ledger.commit(bench.consumer)

@@ -11,15 +11,25 @@ import pytest
 
 from tests.topics.log.steps import DEADLINE_S, Member, abort, quiet, settle, take, until, values
 from topics.log import (
+    Consumer,
     Fenced,
     Log,
     Outgoing,
+    Producer,
     Record,
     TopicPartition,
     UnknownTopic,
 )
 
 OpenLog = Callable[[], Log]
+
+
+def one_read(log: Log, producer: Producer, topic: str, group: str) -> tuple[Consumer, Record]:
+    """A member, and the only record that it has read."""
+    producer.send([Outgoing(topic, b"in")])
+    consumer = log.consumer(group, [topic])
+    (record,) = take(consumer, 1)
+    return consumer, record
 
 
 class WritingContract:
@@ -145,9 +155,7 @@ class WritingContract:
         self, log: Log, topic: str, single: str, group: str, unique: str
     ) -> None:
         producer = log.producer(f"p-{unique}")
-        producer.send([Outgoing(single, b"in")])
-        consumer = log.consumer(group, [single])
-        (record,) = take(consumer, 1)
+        consumer, record = one_read(log, producer, single, group)
         abort(producer, Outgoing(topic, b"out"), consumer=consumer, after=record)
         assert consumer.committed(record.tp) is None
         assert log.group_offsets(group) == {}
@@ -163,9 +171,7 @@ class WritingContract:
         self, log: Log, topic: str, single: str, group: str, unique: str
     ) -> None:
         producer = log.producer(f"p-{unique}")
-        producer.send([Outgoing(single, b"in")])
-        consumer = log.consumer(group, [single])
-        (record,) = take(consumer, 1)
+        consumer, record = one_read(log, producer, single, group)
         reader = log.reader([topic])
         writing = producer.write()
         for number in range(20):
