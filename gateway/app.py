@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cache
+
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.datastructures import State
 
 from gateway.access.door import Door
 from gateway.api import (
@@ -44,32 +48,12 @@ _EXPOSED = (
 def create_app(services: Services) -> FastAPI:
     """The gateway over these services."""
     settings = services.settings
-    app = _documented() if settings.docs else _undocumented()
+    app = copy(_routed(documented=settings.docs))
+    app.state, app.user_middleware = State(), []  # its own; the rest is shared and read only
     app.state.services = services
     app.state.probes = health.probes(services)
-
-    v1 = APIRouter(prefix="/v1")
-    v1.include_router(uploads.router)
-    v1.include_router(tracks.router)
-    v1.include_router(jobs.router)
-    v1.include_router(mastering.router)
-    v1.include_router(extraction.router)
-    v1.include_router(webhooks.router)
-    v1.include_router(schemas.router)
-    app.include_router(v1)
-    app.include_router(aliases.router, include_in_schema=False)
-    app.include_router(companion.router)
-    app.include_router(health.router)
-    app.include_router(problems.router)
-    if settings.docs:
-        app.include_router(asyncapi.router)
-    app.include_router(store.router)
-    app.include_router(clips.router)
-    app.include_router(clips.callbacks)
     clips.install(app)
 
-    responses.install(app)
-    description.install(app)
     # The last one added is the outermost.
     app.add_middleware(
         BodyLimit,
@@ -99,6 +83,34 @@ def create_app(services: Services) -> FastAPI:
         )
     https = settings.public_base_url.startswith("https:")
     app.add_middleware(Tracing, protection=Protection(https=https))
+    return app
+
+
+@cache
+def _routed(*, documented: bool) -> FastAPI:
+    """The routes and how they refuse, without services: the same for every gateway of a process,
+    and more work to build than all the rest of one."""
+    app = _documented() if documented else _undocumented()
+    v1 = APIRouter(prefix="/v1")
+    v1.include_router(uploads.router)
+    v1.include_router(tracks.router)
+    v1.include_router(jobs.router)
+    v1.include_router(mastering.router)
+    v1.include_router(extraction.router)
+    v1.include_router(webhooks.router)
+    v1.include_router(schemas.router)
+    app.include_router(v1)
+    app.include_router(aliases.router, include_in_schema=False)
+    app.include_router(companion.router)
+    app.include_router(health.router)
+    app.include_router(problems.router)
+    if documented:
+        app.include_router(asyncapi.router)
+    app.include_router(store.router)
+    app.include_router(clips.router)
+    app.include_router(clips.callbacks)
+    responses.install(app)
+    description.install(app)
     return app
 
 
