@@ -9,6 +9,8 @@ same codec and commits both in one transaction:
   else the machine does hits each of them.
 - rate: a backlog with exactly-once, batches of 100, in turns.
 
+All loops run in one process, and so under the thread switching that a host of stages sets.
+
 ``process`` is a stage that does nothing, in its process, one event of a partition at a time;
 ``batch`` one that does nothing, declared with ``batch=100``.
 
@@ -132,9 +134,12 @@ class Course:
         self.outputs = reader(bootstrap, target, self.rig.log.topics()[target])
         group = self.codec.on_log("bare" if stage is None else stage.name)
         self._group = kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+        self.given = 0
+        """Inputs so far. The group's offsets are asked for in mid-commit, where they may be
+        missing: what was done before is known better than they tell it."""
 
     def committed(self) -> int:
-        """Inputs that the group is done with."""
+        """Inputs that the group is done with, so far as its offsets tell."""
         source = self.codec.on_log("import-requested")
         count = self.rig.log.topics()[source]
         asked = [kafka.TopicPartition(source, partition) for partition in range(count)]
@@ -176,6 +181,7 @@ def hops(bootstrap: str, courses: Sequence[Course], count: int) -> list[list[flo
                 topic, value, key, headers = given[number]
                 time.sleep(0.02)
                 began = time.perf_counter()
+                course.given += 1
                 producer.produce(topic, value, key, headers=headers)
                 producer.flush()
                 while course.outputs.poll(1.0) is None:
@@ -195,13 +201,13 @@ def backlog(bootstrap: str, course: Course, count: int) -> float:
         producer.produce(topic, value, key, headers=headers)
         producer.poll(0)
     producer.flush()
-    start = course.committed()
+    start, course.given = course.given, course.given + count
     done, first, began = 0, 0, 0.0
     with course.running(BATCH):
         while done < count:
             time.sleep(0.01)
             done = course.committed() - start
-            if done and not began:
+            if done > 0 and not began:
                 began, first = time.perf_counter(), done
         rate = (count - first) / (time.perf_counter() - began)
     seen = 0
