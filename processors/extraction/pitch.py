@@ -22,6 +22,10 @@ from processors.extraction.sound import Block
 
 Floats = npt.NDArray[np.float32]
 
+_AT_ONCE = 256
+"""Frames looked at together. Of a whole block the intermediate arrays are tens of megabytes, which
+the allocator gives back to the system each time: a quarter of an extraction went into page faults.
+On a GPU it would be too few; there the block is one."""
 _PLACES = 4  # periods kept of each frame
 _WINDOW = yin.RATE * 3 // 100  # 30 ms, two periods of C2: notes that follow each other stay apart
 _FRAME = _WINDOW + yin.LONGEST_LAG
@@ -62,19 +66,20 @@ class PitchExtractor:
     def extract(self, audio: Sound, context: Context) -> Extraction:
         """Begin with a file."""
         if context.device == "cpu":
-            return PitchTrack(context.rate, yin.normalised_difference)
+            return PitchTrack(context.rate, yin.normalised_difference, at_once=_AT_ONCE)
         from processors.extraction.torch_spectra import TorchDifferences
 
         return PitchTrack(context.rate, TorchDifferences(context.device))
 
 
 class PitchTrack:
-    """One file's pitch in work."""
+    """One file's pitch in work; ``at_once`` frames are looked at together, 0: all of a block."""
 
-    def __init__(self, rate: int, differences: Differences) -> None:
+    def __init__(self, rate: int, differences: Differences, *, at_once: int = 0) -> None:
         self._narrow = soxr.ResampleStream(rate, 2 * yin.BANDWIDTH_HZ, 1, dtype="float32")
         self._even = soxr.ResampleStream(2 * yin.BANDWIDTH_HZ, yin.RATE, 1, dtype="float32")
         self._differences = differences
+        self._at_once = at_once
         # the frame is centred on its time: half of it stands before the first sample
         self._tail = np.zeros(_FRAME // 2, np.float32)
         self._hz, self._depths, self._levels = Rows(), Rows(), Rows()
@@ -90,6 +95,11 @@ class PitchTrack:
             self._tail = joined
             return
         self._tail = joined[len(cut) * yin.HOP :].copy()
+        at_once = self._at_once or len(cut)
+        for first in range(0, len(cut), at_once):
+            self._look(cut[first : first + at_once])
+
+    def _look(self, cut: Floats) -> None:
         # d' as it stands needs no level; the mean is rumble, not pitch
         cut = cut - cut.mean(axis=1, keepdims=True)
         found = yin.dips(self._differences(cut))
