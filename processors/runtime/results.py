@@ -12,8 +12,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +24,12 @@ from topics.artifacts.protocol import (
     ArtifactError,
     ArtifactMissing,
     ArtifactStore,
+    New,
 )
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 _SCHEMA = "result/1"
-_AT_ONCE = 4  # files of a result on their way to the store
 _FIRST_LOOK_S = 0.05  # waiting for another's result: soon at first, most work of tests is short,
 _LONGEST_LOOK_S = 2.0  # then seldom: each look costs requests where the store is S3
 
@@ -227,18 +225,6 @@ class Results:
         except (ValueError, KeyError, TypeError) as error:
             raise _Damaged(f"manifest.json: {error!r}") from error
 
-    def _put(self, folder: str, file: MadeFile) -> dict[str, Any]:
-        """Store a file; its entry in the manifest."""
-        key = f"{folder}/{file.name}{file.path.suffix}"
-        stored = self._store.put(key, file.path, file.media_type)
-        return {
-            "name": file.name,
-            "key": key,
-            "sha256": stored.sha256 or _sha256(file.path),
-            "bytes": stored.bytes,
-            "mediaType": file.media_type,
-        }
-
     def _publish(self, folder: str, identity: Identity, made: Made, token: str) -> bool:
         """Store the files, then the manifest. False when another's manifest came first."""
         names = [file.name for file in made.files]
@@ -247,11 +233,19 @@ class Results:
         _finite(made.facts)
         # A folder of one's own: a racing maker with other bytes overwrites nothing.
         own = f"{folder}/{token}"
-        # Side by side: a store waits for its disk or its network far longer than it works.
-        with ThreadPoolExecutor(_AT_ONCE, "store") as pool:
-            # With the context of this thread: what the store logs belongs to the job.
-            putting = [pool.submit(copy_context().run, self._put, own, f) for f in made.files]
-            artifacts = [each.result() for each in putting]
+        stored = self._store.put_all(
+            [New(f"{own}/{f.name}{f.path.suffix}", f.path, f.media_type) for f in made.files]
+        )
+        artifacts: list[dict[str, Any]] = [
+            {
+                "name": file.name,
+                "key": f"{own}/{file.name}{file.path.suffix}",
+                "sha256": each.sha256 or _sha256(file.path),
+                "bytes": each.bytes,
+                "mediaType": file.media_type,
+            }
+            for file, each in zip(made.files, stored, strict=True)
+        ]
         manifest = {
             "schema": _SCHEMA,
             "stage": identity.stage,

@@ -62,13 +62,14 @@ class NewFile:
         """Hex digest of what was written."""
         return self._md5.hexdigest()
 
-    def publish(self, target: Path, *, durable: bool = True) -> None:
+    def publish(self, target: Path, *, durable: bool = True, synced_folder: bool = True) -> None:
         """Give it its name, in place of what may be there; on disk when this returns unless it
-        is a passing copy (not ``durable``)."""
+        is a passing copy (not ``durable``), or the caller syncs the folder (no ``synced_folder``).
+        """
         if durable:
             os.fsync(self._fd)
         self.path.replace(target)
-        if durable:
+        if durable and synced_folder:
             sync_folder(target.parent)
 
     def publish_if_absent(self, target: Path) -> bool:

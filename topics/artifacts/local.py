@@ -1,50 +1,39 @@
 """Artifacts in a folder: what `melisma up` stores in when there is no S3.
 
-Layout under the root: ``objects/<key>`` (the bytes, as they are), ``about/<key>~.json`` (type and
-digest), ``uploads/<id>/`` (parts being received), ``new/`` (files being written), ``locks/``.
-An object without its description is whole, and its type is told from its name: the description is
-removed before the bytes change and written after, so that it never describes other bytes.
+Layout under the root: ``objects/`` and ``about/`` (`topics.artifacts.local_objects`),
+``uploads/<id>/`` (parts being received), ``new/`` (files being written), ``locks/``.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import mimetypes
-import os
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from topics.artifacts import keys as names
 from topics.artifacts.files import (
     CHUNK_BYTES,
-    NewFile,
     chunks_of,
     make_folder,
     new_file,
     room_for,
-    sync_folder,
 )
+from topics.artifacts.local_objects import LocalObjects, found
 from topics.artifacts.multipart import PartWriter, Upload, Uploads, check_number, whole_etag
 from topics.artifacts.protocol import (
     ArtifactCorrupt,
     ArtifactError,
     ArtifactMissing,
+    New,
     Part,
     SignedUrl,
     Stored,
     UploadInvalid,
 )
 from topics.artifacts.signing import Grant, IpBinding, check_secrets, sign
-
-UNKNOWN_TYPE: Final = "application/octet-stream"  # RFC 2046, 4.5.1
-
-_LOCKS: Final = 64  # more keys than are ever written at once by the workers of one machine
 
 
 class LocalStore:
@@ -73,13 +62,11 @@ class LocalStore:
         self.clock = clock
         self._base_url = base_url
         self._new_id = new_id
-        self._objects = root / "objects"
-        self._about = root / "about"
         self._new = root / "new"
-        self._locks = root / "locks"
         try:
-            for folder in (self._objects, self._about, self._new, self._locks, root / "uploads"):
-                make_folder(folder)
+            make_folder(self._new)
+            make_folder(root / "uploads")
+            self._objects = LocalObjects(root, self._new)
         except OSError as error:
             raise ArtifactError(
                 f"artifacts: the store's folder cannot be made ({error.strerror}); check that the "
@@ -95,26 +82,31 @@ class LocalStore:
 
     def put(self, key: str, source: Path | bytes | BinaryIO, media_type: str) -> Stored:
         """See `ArtifactStore.put`."""
-        target = self._place(key)  # before the work, for what cannot be a key
-        with new_file(self._new, f"'{key}'") as file:
-            for chunk in _chunks(source):
-                file.write(chunk)
-            return self._publish(key, target, file, media_type)
+        return self.put_all([New(key, source, media_type)])[0]
+
+    def put_all(self, new: Sequence[New]) -> Sequence[Stored]:
+        """See `ArtifactStore.put_all`."""
+        for each in new:
+            self._objects.place(each.key)  # before the work, for what cannot be a key
+        with ExitStack() as files:
+            written = []
+            for each in new:
+                file = files.enter_context(new_file(self._new, f"'{each.key}'"))
+                for chunk in _chunks(each.source):
+                    file.write(chunk)
+                written.append((each.key, file, each.media_type))
+            return self._objects.publish(written)
 
     def put_if_absent(self, key: str, data: bytes, media_type: str) -> bool:
         """See `ArtifactStore.put_if_absent`."""
-        target = self._place(key)
+        self._objects.place(key)
         with new_file(self._new, f"'{key}'") as file:
             file.write(data)
-            with self._alone(key):
-                if not file.publish_if_absent(target):
-                    return False
-                self._describe(key, file, media_type)
-        return True
+            return self._objects.publish_if_absent(key, file, media_type)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See `ArtifactStore.read`."""
-        with self._found(uri), self.path(uri).open("rb") as file:
+        with found(names.key_of(uri)), self.path(uri).open("rb") as file:
             return file.read(-1 if limit is None else limit)
 
     def fetch(
@@ -129,7 +121,7 @@ class LocalStore:
         path = self.path(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
         with new_file(target.parent, f"a copy of '{names.key_of(uri)}'") as file:
-            with self._found(uri):
+            with found(names.key_of(uri)):
                 for chunk in chunks_of(path):
                     file.write(chunk)
                     if seen is not None:
@@ -144,37 +136,19 @@ class LocalStore:
 
     def stat(self, uri: str) -> Stored:
         """See `ArtifactStore.stat`."""
-        key = names.key_of(uri)
-        with self._found(uri):
-            size = self.path(uri).stat().st_size
-        try:
-            about = json.loads(self._about_path(key).read_bytes())
-            return Stored(names.uri_of(key), size, about["mediaType"], about["sha256"])
-        except (FileNotFoundError, ValueError):  # none, or one that a power cut left empty
-            media_type = mimetypes.guess_type(key)[0] or UNKNOWN_TYPE
-            return Stored(names.uri_of(key), size, media_type)
+        return self._objects.stat(names.key_of(uri))
 
     def delete(self, uri: str) -> None:
         """See `ArtifactStore.delete`."""
-        key = names.key_of(uri)
-        with self._alone(key):
-            self._undescribe(key)
-            self.path(uri).unlink(missing_ok=True)
+        self._objects.delete(names.key_of(uri))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `ArtifactStore.keys`. As in S3 the prefix is text: ``a/b`` finds ``a/bc`` too."""
-        folder, _, _ = prefix.rpartition("/")
-        start = names.path_of(folder, self._objects) if folder else self._objects
-        found = (
-            names.key_at(Path(parent, name), self._objects)
-            for parent, _, files in os.walk(start)
-            for name in files
-        )
-        yield from sorted(key for key in found if key.startswith(prefix))
+        return self._objects.keys(prefix)
 
     def path(self, uri: str) -> Path:
         """The file of an object, whether or not it is there. For those who serve it."""
-        return names.path_of(names.key_of(uri), self._objects)
+        return self._objects.path(names.key_of(uri))
 
     # -- multipart uploads ---------------------------------------------------------------------
 
@@ -218,7 +192,8 @@ class LocalStore:
             for path in chosen:
                 for chunk in chunks_of(path):
                     file.write(chunk)
-            stored = self._publish(key, self._place(key), file, media_type)
+            self._objects.place(key)
+            (stored,) = self._objects.publish([(key, file, media_type)])
         with room_for(f"the record of '{key}'"):
             record = {"etag": etag, "bytes": stored.bytes, "sha256": stored.sha256}
             self._uploads.finish(key, upload, record | {"mediaType": media_type})
@@ -332,64 +307,6 @@ class LocalStore:
         except OSError as error:
             raise ArtifactError(
                 f"artifacts: the store cannot be written ({error.strerror}); check its disk"
-            ) from error
-
-    # -- inside --------------------------------------------------------------------------------
-
-    def _publish(self, key: str, target: Path, file: NewFile, media_type: str) -> Stored:
-        with self._alone(key):
-            self._undescribe(key)
-            file.publish(target)
-            self._describe(key, file, media_type)
-        return Stored(names.uri_of(key), file.bytes, media_type, file.sha256)
-
-    def _describe(self, key: str, file: NewFile, media_type: str) -> None:
-        """Not durable, which halves what the disk is waited for: an object does without its
-        description, and never has another's."""
-        path = self._about_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(self._new, f"the description of '{key}'") as about:
-            about.write(json.dumps({"mediaType": media_type, "sha256": file.sha256}).encode())
-            about.publish(path, durable=False)
-
-    def _undescribe(self, key: str) -> None:
-        """Durable: what comes next has other bytes, or is gone."""
-        about = self._about_path(key)
-        if about.exists():
-            about.unlink()
-            sync_folder(about.parent)
-
-    def _place(self, key: str) -> Path:
-        path = names.path_of(key, self._objects)
-        try:
-            make_folder(path.parent)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise ArtifactError(
-                f"artifacts: '{key}' cannot be stored: a part of its key is an object itself"
-            ) from error
-        if path.is_dir():
-            raise ArtifactError(f"artifacts: '{key}' cannot be stored: other keys lie under it")
-        return path
-
-    def _about_path(self, key: str) -> Path:
-        path = names.path_of(key, self._about)
-        return path.with_name(path.name + "~.json")  # no key has a ~
-
-    @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
-        """Alone with a key's two files, among threads and processes."""
-        stripe = zlib.crc32(key.encode()) % _LOCKS
-        with (self._locks / f"{stripe:02d}").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    @contextmanager
-    def _found(self, uri: str) -> Iterator[None]:
-        try:
-            yield
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ArtifactMissing(
-                f"artifacts: there is no object '{names.key_of(uri)}' in this store"
             ) from error
 
 

@@ -13,7 +13,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
@@ -25,6 +27,7 @@ from topics.artifacts.protocol import (
     ArtifactCorrupt,
     ArtifactError,
     ArtifactMissing,
+    New,
     Part,
     SignedUrl,
     Stored,
@@ -38,6 +41,7 @@ from topics.artifacts.s3_uploads import PART_BYTES, S3Uploads
 from topics.artifacts.signing import IpBinding
 
 _CHECK_S: Final = 1.4  # of each request; just under the 1.5 s that a health check may take
+_AT_ONCE: Final = 4  # objects of one `put_all` on their way
 _PROBE: Final = f"{CHECKS}probe"
 
 
@@ -95,6 +99,16 @@ class S3Store:
                 return self._objects.put(key, head, media_type)
             file.seek(0)
             return self._uploads.send(key, file, media_type)
+
+    def put_all(self, new: Sequence[New]) -> Sequence[Stored]:
+        """See `ArtifactStore.put_all`. Side by side: a request waits far longer than it works."""
+        with ThreadPoolExecutor(_AT_ONCE, "s3") as pool:
+            # With the context of this thread: what the client logs belongs to its job.
+            putting = [
+                pool.submit(copy_context().run, self.put, key, source, media_type)
+                for key, source, media_type in new
+            ]
+            return [each.result() for each in putting]
 
     def put_if_absent(self, key: str, data: bytes, media_type: str) -> bool:
         """See `ArtifactStore.put_if_absent`. By ``If-None-Match`` where the server keeps to it, by

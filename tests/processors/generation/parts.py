@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -15,7 +15,7 @@ from schemas.events import Generation, GenerationRequested, Work
 from schemas.providers import SUNOAPI, Profile
 from schemas.work import callback_token_key, token_owner_key
 from tools.provider.core import FakeProvider
-from topics.artifacts.protocol import ArtifactMissing, ArtifactStore, Stored
+from topics.artifacts.protocol import ArtifactMissing, ArtifactStore, New, Stored
 from topics.outbound.provider import ProviderSettings
 from topics.sniffing import SoundFormat
 
@@ -52,6 +52,9 @@ class MemoryStore:
         self.objects[key] = data
         self.touch()
         return Stored(self.uri(key), len(data), media_type, hashlib.sha256(data).hexdigest())
+
+    def put_all(self, new: Sequence[New]) -> Sequence[Stored]:
+        return [self.put(*each) for each in new]
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         self.touch()

@@ -21,6 +21,7 @@ from topics.artifacts import (
     ArtifactError,
     ArtifactMissing,
     ArtifactStore,
+    New,
     SignedUrl,
     UploadInvalid,
 )
@@ -70,6 +71,47 @@ class ArtifactContract:
             assert (found.uri, found.bytes, found.media_type) == (
                 stored.uri, len(data), "audio/flac"
             )  # fmt: skip
+
+    def test_several_are_written_as_one_after_the_other(
+        self, store: ArtifactStore, prefix: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "source"
+        file.write_bytes(b"0123456789" * 200_000)
+        store.put(f"{prefix}/a/0", b"older", "audio/wav")
+        new = [New(f"{prefix}/a/{n}", b"%d" % n, f"text/x-{n}") for n in range(20)]
+        new.append(New(f"{prefix}/b/file", file, "audio/flac"))
+        stored = store.put_all(new)
+        for (key, source, media_type), each in zip(new, stored, strict=True):
+            data = source if isinstance(source, bytes) else file.read_bytes()
+            assert store.read(store.uri(key)) == data
+            assert (each.uri, each.bytes, each.media_type) == (
+                store.uri(key), len(data), media_type
+            )  # fmt: skip
+            assert each.sha256 == hashlib.sha256(data).hexdigest()
+            assert store.stat(each.uri).media_type == media_type
+        assert sorted(store.keys(f"{prefix}/")) == sorted(key for key, _, _ in new)
+        assert list(store.put_all([])) == []
+
+    def test_the_same_several_from_many_threads_are_whole(
+        self, store: ArtifactStore, prefix: str
+    ) -> None:
+        keys = [f"{prefix}/{n}" for n in range(8)]
+
+        def write(who: int) -> None:
+            in_their_order = keys if who % 2 else keys[::-1]
+            store.put_all([New(key, b"%d" % who * 50_000, "text/plain") for key in in_their_order])
+
+        threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        for key in keys:
+            found = store.stat(store.uri(key))
+            data = store.read(found.uri)
+            assert data in [b"%d" % who * 50_000 for who in range(4)]
+            assert found.sha256 in (None, hashlib.sha256(data).hexdigest())
 
     def test_an_empty_object_is_one(self, store: ArtifactStore, prefix: str) -> None:
         stored = store.put(f"{prefix}/empty", b"", "text/plain")

@@ -23,8 +23,8 @@ from topics.artifacts import (
     PartTooLarge,
     StoreFull,
     files,
+    local_objects,
 )
-from topics.artifacts import local as local_store
 from topics.artifacts.serving import receive_part
 
 
@@ -99,7 +99,7 @@ def test_a_description_is_gone_for_good_before_its_object_is_replaced(
             seen.append((local.read(uri), [*folder.glob("cover*")]))
         files.sync_folder(folder)
 
-    monkeypatch.setattr(local_store, "sync_folder", sync)
+    monkeypatch.setattr(local_objects, "sync_folder", sync)
     local.put("cover.png", b"newer", "image/png")
     assert seen == [(b"older", [])]
 
