@@ -39,7 +39,7 @@ from schemas.documents.audio_manifest import Fallback
 from topics import logs
 from topics.artifacts.protocol import StoreFull
 
-_OFTEN_S = 0.1  # between two words about the progress
+_OFTEN_S = 0.5  # between two words about the progress; people are told once a second
 _PLACE_LOOK_S = 0.02  # between two looks for a free place: files may take less than a tenth
 
 
