@@ -38,8 +38,8 @@ demo: $(VENV)/.core ## Turn the demo song into karaoke: times, accuracy, where t
 test: $(VENV)/.dev ## Run every test but the long ones: faults of the real servers, MinIO
 	$(PYTEST) -m "not bench and not minio and not (faults and stack)"
 
-test-fast: $(VENV)/.dev ## Run the tests that start no server and break nothing on purpose
-	$(PYTEST) -m "not bench and not e2e and not faults and not stack and not minio"
+test-fast: $(VENV)/.dev ## Run what needs no server and is quick (under 3 minutes)
+	$(PYTEST) -m "not bench and not e2e and not faults and not stack and not minio and not slow"
 
 # A file a process: each of them imports NeMo, which takes longer than its tests.
 test-models: $(VENV)/.models ## Run the tests of the full backends: tiny models, real Demucs and NeMo

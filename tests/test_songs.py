@@ -9,6 +9,8 @@ import soundfile
 from tests import songs
 from tests.song_voice import Note, Voice, sing, speak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", songs.KINDS)
 def test_the_mix_is_the_sum_of_its_stems(kind: songs.Kind) -> None:

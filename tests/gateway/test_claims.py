@@ -20,6 +20,8 @@ from tests.gateway.calls import Calls
 from tests.gateway.house import BASE_URL, CLIENT, House
 from topics.log import Doubtful, Log, LogError, Producer
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 8
 
 

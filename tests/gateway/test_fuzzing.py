@@ -6,7 +6,7 @@ import pytest
 
 from tests.gateway.fuzzing import fuzzing
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
 
 CASES = 2_000
 

@@ -16,6 +16,8 @@ from gateway.projection.store import StoreError
 from gateway.server import Server, serve
 from tests.gateway.house import CLIENT, House, settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(house: House) -> Iterator[Server]:

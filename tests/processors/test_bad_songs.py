@@ -23,6 +23,8 @@ from schemas.events import ImportRequested, Published, ReprocessRequested, Work
 from schemas.work import BELOW_BAR, extend, find
 from tests import foreign, songs
 
+pytestmark = pytest.mark.slow
+
 LIGHT: dict[str, Any] = {"separation_backend": "light", "alignment_backend": "light"}
 
 

@@ -35,6 +35,8 @@ from schemas.work import EVERY_STAGE, MASTERING_STAGES, SONG_SECONDS
 from schemas.work import find as artifact_of
 from tests import programmes
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 4.0
 
 

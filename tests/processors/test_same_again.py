@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from processors.alignment.stage import alignment
 from processors.publishing.stage import publishing
 from processors.quality.stage import quality
@@ -15,6 +17,8 @@ from schemas.documents.lyrics import LyricsDocument
 from schemas.events import Checked, ImportRequested, Published, Work
 from schemas.work import PREVIOUS, extend, find
 from tests import songs
+
+pytestmark = pytest.mark.slow
 
 SONG = songs.make("short", 3)
 

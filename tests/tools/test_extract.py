@@ -20,6 +20,8 @@ from tests.processors.extraction.listening import save
 from tools.cli import app
 from tools.extract import folders
 
+pytestmark = pytest.mark.slow
+
 # a process that a shell starts in the background has Ctrl-C turned off, and so have its children
 _INTERRUPTIBLE = """
 import signal

@@ -36,7 +36,7 @@ def lacking() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
+pytestmark = [pytest.mark.skipif(bool(lacking()), reason=lacking()), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from tests.gateway.projection.folding import (
     property_test,
 )
 from tests.gateway.projection.histories import TENANT, Track, artifact, go_on
+
+pytestmark = pytest.mark.slow
 
 ASKED = Video(width=640, height=360, vocals="guide")
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 import signal
 
+import pytest
+
 from schemas.events import StepFailed
 from tests.processors.admission.hall import Hall, once_each, until
 from topics.log import TopicPartition
+
+pytestmark = pytest.mark.slow
 
 
 def test_items_are_released_as_others_end(hall: Hall) -> None:

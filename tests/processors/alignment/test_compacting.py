@@ -12,6 +12,8 @@ from processors.audio.decoding import decode
 from processors.separation.light import LightSeparator
 from tests import songs
 
+pytestmark = pytest.mark.slow
+
 
 def ignore(_: float) -> None:
     pass

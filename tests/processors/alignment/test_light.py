@@ -19,6 +19,8 @@ from processors.alignment.light import LightAligner
 from processors.audio.samples import Audio
 from tests import songs
 
+pytestmark = pytest.mark.slow
+
 MEAN_S, WORST_S = 0.12, 1.0  # the targets on true vocals
 
 

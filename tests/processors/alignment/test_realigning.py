@@ -21,6 +21,8 @@ from schemas.events import Aligned, Artifact, ReprocessRequested, Separated, Wor
 from schemas.work import extend, find
 from tests import songs
 
+pytestmark = pytest.mark.slow
+
 
 def stem(env: StageEnvironment, folder: Path, song: songs.Song, key: str) -> Artifact:
     path = folder / f"{key}.flac"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import pytest
 
 from processors.alignment.document import compose, to_align, with_flags
 from processors.alignment.full import SpeechAligner
@@ -17,6 +18,8 @@ from schemas.documents.karaoke import Flag
 from schemas.documents.lyrics import LyricsDocument
 from tests import songs
 from tests.processors.alignment.test_full import Letters, Sung, ignore, voice
+
+pytestmark = pytest.mark.slow
 
 SONG_MS = 60_000
 

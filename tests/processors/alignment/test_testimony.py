@@ -20,6 +20,8 @@ from tests import foreign, songs
 from tests.processors.alignment.test_full import Letters, Sung, ignore, voice
 from tests.processors.alignment.test_strays import BRIDGE, CHORUS, SONG_MS, VERSE, score
 
+pytestmark = pytest.mark.slow
+
 LINES = ((1, VERSE), (10, CHORUS), (20, BRIDGE), (40, CHORUS))
 
 

@@ -16,6 +16,8 @@ from schemas.documents.lyrics import LyricsDocument
 from tests.duets import overlapping
 from tests.songs import Song
 
+pytestmark = pytest.mark.slow
+
 
 def ignore(_share: float) -> None:
     """Progress that nobody watches."""

@@ -12,6 +12,8 @@ from schemas.documents.analysis import Analysis
 from tests import programmes
 from tests.programmes import FAULTS, Fault, Programme
 
+pytestmark = pytest.mark.slow
+
 PLANTED, CLEAN = 8, 24
 RECALL, FALSE_ALARMS = 0.95, 0.05
 

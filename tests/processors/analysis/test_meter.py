@@ -17,6 +17,8 @@ from processors.audio.undecodable import Undecodable
 from schemas.documents.analysis import MEASUREMENTS, MOST_POINTS, Analysis
 from tests import programmes
 
+pytestmark = pytest.mark.slow
+
 Wave = npt.NDArray[np.float64]
 RATE = 44_100
 

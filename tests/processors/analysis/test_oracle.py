@@ -13,6 +13,8 @@ from processors.analysis.weighting import k_weighting
 from tests import programmes
 from tests.programmes import GENRES, Programme
 
+pytestmark = pytest.mark.slow
+
 _GAINS_DB = (0.0, -12.0, -25.0)
 
 

@@ -12,6 +12,8 @@ from processors.decision.rulebook import builtin_rulebook
 from schemas.documents.analysis import Analysis
 from tests.processors.decision.analyses import song
 
+pytestmark = pytest.mark.slow
+
 BOOK = builtin_rulebook()
 
 

@@ -10,6 +10,8 @@ from processors.decision.rulebook import builtin_rulebook
 from schemas.documents.decision import Decision
 from tests.programmes import Fault, Genre, make
 
+pytestmark = pytest.mark.slow
+
 BOOK = builtin_rulebook()
 FINISH = {"loudness-target", "ceiling", "dither"}
 ALWAYS_RIGHT = {"dc-offset", "already-loud", "very-short"}

@@ -17,7 +17,7 @@ KILLS = 5
 EVENTS = 400
 AT_ONCE = 16  # of the worker in `process`
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 def test_a_killed_worker_loses_nothing(post: Post, receiver: Receiver) -> None:

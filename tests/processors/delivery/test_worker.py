@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from standardwebhooks import Webhook
 
 from schemas.webhooks import order, owed
 from tests.processors.delivery.post import Post
 from tests.processors.delivery.receiver import OK, Receiver, Reply
 from topics.log.protocol import Outgoing, Record, TopicPartition
+
+pytestmark = pytest.mark.slow
 
 
 def until(done: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:

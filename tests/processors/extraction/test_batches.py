@@ -29,7 +29,7 @@ from schemas.events import (
 from tests.processors.extraction.process import inputs
 from tests.processors.runtime.rig import Rig, until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 DONE = FeaturesExtracted.topic
 

@@ -10,6 +10,8 @@ from processors.extraction.chroma_key import ChromaKeyExtractor
 from tests import features
 from tests.processors.extraction.listening import heard, number
 
+pytestmark = pytest.mark.slow
+
 COUNT = 60
 
 

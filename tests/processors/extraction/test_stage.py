@@ -24,6 +24,8 @@ from schemas.events import Artifact, Extraction, ExtractionAdmitted, FeaturesExt
 from tests.processors.extraction.troubled import install
 from topics.inputs import InputSettings
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 SWIFT = ("loudness", "spectral")
 

@@ -11,6 +11,8 @@ from tests import features
 from tests.features import GROOVES, Groove
 from tests.processors.extraction.listening import heard, number
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("groove", GROOVES)
 def test_tempo_and_beats_are_those_that_were_written(groove: Groove) -> None:

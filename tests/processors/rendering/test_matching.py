@@ -22,6 +22,8 @@ from schemas.documents.chain import MATCH_LIMIT_DB, THIRD_OCTAVES_HZ, Chain, Eq,
 from tests import programmes
 from tests.processors.rendering.sounds import noise, sine
 
+pytestmark = pytest.mark.slow
+
 RATE = 44_100
 CHOSEN: tuple[programmes.Genre, ...] = ("pop", "rock", "jazz", "ambient")
 PLAYED = {

@@ -33,6 +33,8 @@ from schemas.documents.chain import (
 from tests import programmes
 from tests.processors.rendering.sounds import decibels, noise
 
+pytestmark = pytest.mark.slow
+
 FULL: tuple[Module, ...] = (
     Eq(bands=(EqBand(kind="highpass", hz=25), EqBand(hz=300, db=-2))),
     DynamicEq(bands=(DynamicEqBand(hz=90),)),

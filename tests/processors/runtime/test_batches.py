@@ -19,6 +19,8 @@ from topics import trace
 from topics.codec import event_id
 from topics.log import Doubtful, Fenced, LogError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:

@@ -15,6 +15,8 @@ from schemas.events import JobFailed, Separated, StepFailed
 from tests.processors.runtime import stages
 from tests.processors.runtime.rig import Rig, is_running, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:

@@ -13,6 +13,8 @@ from topics.codec import Codec, LocalIds
 from topics.registry import RegistryError
 from topics.settings import BusSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Registry(LocalIds):
     """Knows every schema, and does not answer while it is ``away``."""

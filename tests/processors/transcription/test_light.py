@@ -8,6 +8,8 @@ from processors.transcription.light import LightRecognizer
 from processors.transcription.recognizer import LanguageNotRecognized, Recognizer
 from tests import songs
 
+pytestmark = pytest.mark.slow
+
 
 def quiet(_share: float) -> None:
     """Progress that nobody watches."""

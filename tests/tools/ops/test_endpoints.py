@@ -21,6 +21,8 @@ from tools import cli
 from tools.ops.commands import endpoints as commands
 from tools.ops.commands.endpoints import first_attempt
 
+pytestmark = pytest.mark.slow
+
 URL = "https://example.com/hook"
 
 Endpoints = Callable[..., Result]

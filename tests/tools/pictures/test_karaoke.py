@@ -12,6 +12,8 @@ from schemas.documents.karaoke import Flag, Karaoke, Line, Quality, Word
 from schemas.documents.lyrics import DEFAULT_SINGER, Singer
 from tools.pictures.karaoke import draw
 
+pytestmark = pytest.mark.slow
+
 RATE = 8_000
 
 

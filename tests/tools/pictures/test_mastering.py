@@ -18,6 +18,8 @@ from schemas.documents.report import Explanation, Report
 from tools.master import Song
 from tools.pictures.mastering import draw
 
+pytestmark = pytest.mark.slow
+
 RATE = 44_100
 LIMITING = Reduction(most_db=4.0, mean_db=1.0, share=0.5, step_s=0.1, curve_db=(0.0, 4.0, 1.0))
 

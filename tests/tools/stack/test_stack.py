@@ -18,6 +18,8 @@ from tools.stack.service import Recovery
 from tools.stack.services import SERVICES
 from tools.stack.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 
 def pids(stack: Stack) -> dict[str, int | None]:
     return {server.name: server.pid for server in stack.status()}

@@ -18,6 +18,8 @@ import pytest
 
 from topics.outbound import Guard, GuardedTransport, OutboundSettings, Refused, refusal
 
+pytestmark = pytest.mark.slow
+
 PUBLIC = "93.184.215.14"
 
 ADDRESSES = [
