@@ -82,6 +82,7 @@ class LogFile:
         self._busy_timeout_s = busy_timeout_s
         self._partitions: dict[str, tuple[int, ...]] = {}
         self._topic_of: dict[int, str] = {}
+        self._newest_id: int | None = None  # of the partitions that are known
         self._listeners: set[Listener] = set()
         self._queue: deque[_Job[object]] = deque()
         self._turn = threading.Lock()
@@ -300,21 +301,34 @@ class LogFile:
             raise self.explained(error) from error
 
     def refresh(self) -> None:
-        """Read again what other processes may have changed. Callers hold the turn."""
-        found: dict[str, list[int]] = {}
+        """Read again what other processes may have changed. Callers hold the turn.
+
+        On a busy log every look of every process comes here: most of hundreds of partitions are
+        empty, and nobody takes one away, so only those with records are read.
+        """
         changes = Changes()
-        for row_id, topic, end in self._rows(
-            "SELECT id, topic, next FROM topic_partition ORDER BY topic, number"
-        ):
-            found.setdefault(topic, []).append(row_id)
-            self._topic_of[row_id] = topic
+        newest = self._rows("SELECT max(id) FROM topic_partition")[0][0]
+        if newest != self._newest_id:
+            changes.ends |= self._read_partitions()
+            self._newest_id = newest
+        for row_id, end in self._rows("SELECT id, next FROM topic_partition WHERE next > 0"):
             if self.ends.get(row_id) != end:
                 changes.ends[row_id] = end
-        self._partitions = {topic: tuple(ids) for topic, ids in found.items()}
         for group, generation in self._rows("SELECT name, generation FROM consumer_group"):
             if self.generations.get(group) != generation:
                 changes.groups[group] = generation
         self.publish(changes)
+
+    def _read_partitions(self) -> dict[int, int]:
+        """Which there are; the ends of those that were not known."""
+        found: dict[str, list[int]] = {}
+        for row_id, topic in self._rows(
+            "SELECT id, topic FROM topic_partition ORDER BY topic, number"
+        ):
+            found.setdefault(topic, []).append(row_id)
+            self._topic_of[row_id] = topic
+        self._partitions = {topic: tuple(ids) for topic, ids in found.items()}
+        return {row_id: 0 for row_id in self._topic_of if row_id not in self.ends}
 
     def publish(self, changes: Changes) -> None:
         """Tell those in this process whom a commit concerns. Callers hold the turn."""
