@@ -49,12 +49,14 @@ Progress = Callable[[float], None]
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to extract. ``device`` is ``cpu``, ``auto`` or torch's name of one; ``parameters`` are
-    by extractor; ``name`` is what the manifest calls the file."""
+    by extractor; ``name`` is what the manifest calls the file, ``sha256`` the file's, where who
+    asks has read it already and sees to it that it stays the same."""
 
     max_seconds: float = 4 * 3600.0
     device: str = "cpu"
     video_id: str | None = None
     name: str | None = None
+    sha256: str = ""
     parameters: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     registry: Registry | None = None
     clock: Clock = time.perf_counter
@@ -85,7 +87,7 @@ def extract_file(
     started = options.clock()
     device = options.spectra or chosen_device(options.device)
     folder.mkdir(parents=True, exist_ok=True)
-    digest = _sha256(path)
+    digest = (options.sha256, path.stat().st_size) if options.sha256 else _sha256(path)
     with stream(path, max_seconds=options.max_seconds) as source:
         facts = source.facts
         options.opened(facts.seconds)

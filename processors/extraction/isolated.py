@@ -126,6 +126,7 @@ def work(
                     max_seconds=order.max_seconds,
                     video_id=order.video_id or None,
                     name=order.name,
+                    sha256=order.sha256,
                     parameters=order.parameters,
                     registry=registry,
                     spectra=device,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,14 +15,34 @@ from topics.artifacts import ArtifactError
 from topics.artifacts.s3_settings import S3Settings
 from topics.inputs import FileInput, InputRefused, ObjectInput, locate
 
+_TICK_NS = 20_000_000
+"""Longer than the clock that file systems stamp files with stands still (4 to 16 ms)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file to read; ``name`` is what the client calls it."""
+    """A file to read; ``name`` is what the client calls it, ``sha256`` its bytes as it is opened.
+
+    ``stamp`` is of one that others may write to; a copy of one's own has none.
+    """
 
     path: Path
     sha256: str
     name: str
+    stamp: tuple[int, ...] | None = None
+
+    def unchanged(self) -> bool:
+        """Whether it is still the file that was digested: nobody wrote to it or replaced it."""
+        if self.stamp is None:
+            return True
+        try:
+            return _stamp(self.path.stat()) == self.stamp
+        except OSError:
+            return False
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, ...]:
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def opened(work: Work, wanted: Extraction, task: Task) -> Opened:
@@ -35,7 +57,8 @@ def opened(work: Work, wanted: Extraction, task: Task) -> Opened:
         raise Reject(refused.code, refused.message) from refused
     match found:
         case FileInput():
-            return Opened(found.path, _digest(found.path, wanted.input_uri), found.path.name)
+            sha256, stamp = _digest(found.path, wanted.input_uri)
+            return Opened(found.path, sha256, found.path.name, stamp)
         case ObjectInput():
             name = PurePosixPath(found.key).name
             path = task.folder / "input"
@@ -44,10 +67,15 @@ def opened(work: Work, wanted: Extraction, task: Task) -> Opened:
             raise Reject("input_missing", f"There is no asset '{wanted.input_uri[:200]}'.")
 
 
-def _digest(path: Path, shown: str) -> str:
+def _digest(path: Path, shown: str) -> tuple[str, tuple[int, ...]]:
+    """The file's sha256, and the stamp that any write from then on changes."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            stat = os.fstat(file.fileno())
+            if abs(time.time_ns() - stat.st_ctime_ns) < _TICK_NS:
+                time.sleep(_TICK_NS / 1e9)  # a write in the same tick would leave no trace
+                stat = os.fstat(file.fileno())
+            return hashlib.file_digest(file, "sha256").hexdigest(), _stamp(stat)
     except PermissionError:
         raise Reject("input_forbidden", f"'{shown[:200]}' may not be read.") from None
     except (FileNotFoundError, NotADirectoryError):

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One file. ``device`` is auto, cpu or gpu."""
+    """One file. ``device`` is auto, cpu or gpu; ``sha256`` is the file's where it is known."""
 
     path: str
     folder: str
@@ -19,3 +19,4 @@ class Order:
     max_seconds: float
     video_id: str
     name: str
+    sha256: str = ""

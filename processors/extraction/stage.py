@@ -188,13 +188,16 @@ class _Request:
                 max_seconds=self.task.settings.inputs.extraction_max_seconds,
                 video_id=self.event.extraction.video_id,
                 name=self.file.name,
+                sha256=self.file.sha256,
             )
             try:
                 guilty = lab.extract(order, told)
             except FileRefused as refused:
+                self._require_unchanged()  # half of a file that is being written is none yet
                 raise Reject(refused.code, refused.message) from refused
             if guilty is None:
-                return self._unchanged((folder / MANIFEST_FILE).read_bytes())
+                self._require_unchanged()
+                return AudioManifest.from_json((folder / MANIFEST_FILE).read_bytes())
             self.task.log.warning("an extractor was ended", extractor=guilty.name, code=guilty.code)
             given: Any = dict(self.parameters.get(guilty.name, {}))  # JSON, as it was checked
             blamed[guilty.name] = ExtractorResult(
@@ -205,16 +208,14 @@ class _Request:
                 error=ExtractorError(code=guilty.code, message=guilty.message),
             )
 
-    def _unchanged(self, manifest: bytes) -> AudioManifest:
+    def _require_unchanged(self) -> None:
         """A file under a root can be written to while it is read: then nothing is kept of it."""
-        found = AudioManifest.from_json(manifest)
-        if found.input.sha256 != self.file.sha256:
+        if not self.file.unchanged():
             raise Retry(
                 5.0,
                 "input_changed",
                 "The file was changed while it was read; it is read again.",
             )
-        return found
 
 
 def _request(event: ExtractionAdmitted, file: Opened, task: Task) -> _Request:

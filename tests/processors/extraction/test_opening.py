@@ -104,3 +104,24 @@ def test_anothers_beginning_is_not_even_asked_for(
     with pytest.raises(Reject) as refused:
         opening(settings, tmp_path, tenant="other")
     assert refused.value.code == "input_forbidden"
+
+
+def test_a_file_that_is_gone_is_not_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"RIFF")
+    no_file: dict[str, Any] = {"_env_file": None}
+    inputs = InputSettings(**no_file, extraction_roots=(str(tmp_path),))
+    found = opening(settings_in(tmp_path, inputs=inputs), tmp_path, uri="song.wav")
+    assert found.unchanged()
+    path.unlink()
+    assert not found.unchanged()
+
+
+def test_ones_own_copy_stays_the_same(
+    server: Stubber, settings: StageSettings, tmp_path: Path
+) -> None:
+    body = StreamingBody(io.BytesIO(b"fLaC"), 4)
+    server.add_response("get_object", {"Body": body})
+    found = opening(settings, tmp_path)
+    assert found.stamp is None
+    assert found.unchanged()

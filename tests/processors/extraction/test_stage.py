@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -123,19 +124,41 @@ def test_a_file_under_a_root(environment: StageEnvironment) -> None:
             assert stored.uri.rpartition("/")[0] == places["manifest"].uri.rpartition("/")[0]
 
 
-def test_a_file_that_changes_meanwhile_is_read_again(
-    environment: StageEnvironment, media: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def before(*given: Any) -> Opened:
-        found = opened(*given)
-        return Opened(found.path, "0" * 64, found.name)
+def change(path: Path, how: str) -> None:
+    whole, times = path.read_bytes(), path.stat()
+    if how == "longer":
+        path.write_bytes(whole + b"more")
+    elif how == "as long, with its old date":
+        path.write_bytes(whole[:-1] + b"x")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    elif how == "replaced":
+        other = path.with_name("other.wav")
+        other.write_bytes(whole)
+        other.rename(path)
+    else:
+        path.write_bytes(whole[:20])  # no sound any more; the rest is on its way
 
-    monkeypatch.setattr(stage_module, "opened", before)
+
+@pytest.mark.parametrize("how", ["longer", "as long, with its old date", "replaced", "cut"])
+def test_a_file_that_changes_meanwhile_is_read_again(
+    environment: StageEnvironment, media: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    whole = (media / "a.wav").read_bytes()
+
+    def and_then(*given: Any) -> Opened:
+        found = opened(*given)
+        change(found.path, how)
+        return found
+
+    monkeypatch.setattr(stage_module, "opened", and_then)
     with pytest.raises(Retry) as again:
         environment.run(extraction, admitted())
     assert again.value.code == "input_changed"
     monkeypatch.setattr(stage_module, "opened", opened)
-    assert done(environment, admitted()).status == "completed"
+    (media / "a.wav").write_bytes(whole)
+    ended = done(environment, admitted())
+    assert (ended.status, ended.reused) == ("completed", False)
+    assert manifest_of(environment, ended).input.sha256 == hashlib.sha256(whole).hexdigest()
 
 
 def test_an_upload(environment: StageEnvironment, media: Path) -> None:
