@@ -62,19 +62,22 @@ class NewFile:
         """Hex digest of what was written."""
         return self._md5.hexdigest()
 
-    def publish(self, target: Path, *, durable: bool = True, synced_folder: bool = True) -> None:
+    def sync(self) -> None:
+        """Have what was written on disk."""
+        os.fsync(self._fd)
+
+    def publish(self, target: Path, *, durable: bool = True) -> None:
         """Give it its name, in place of what may be there; on disk when this returns unless it
-        is a passing copy (not ``durable``), or the caller syncs the folder (no ``synced_folder``).
-        """
+        is a passing copy (not ``durable``)."""
         if durable:
-            os.fsync(self._fd)
+            self.sync()
         self.path.replace(target)
-        if durable and synced_folder:
+        if durable:
             sync_folder(target.parent)
 
     def publish_if_absent(self, target: Path) -> bool:
         """Make it durable under its name unless that is taken. False if it is."""
-        os.fsync(self._fd)
+        self.sync()
         try:
             os.link(self.path, target)  # unlike rename, fails where there is something
         except FileExistsError:

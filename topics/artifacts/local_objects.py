@@ -55,10 +55,12 @@ class LocalObjects:
         A folder is synced once, however many of them it takes.
         """
         targets = [self.path(key) for key, _, _ in new]
+        for _, file, _ in new:
+            file.sync()  # before anybody waits for the locks
         with self._alone(*(key for key, _, _ in new)):
             for (key, file, _), target in zip(new, targets, strict=True):
                 self._undescribe(key)
-                file.publish(target, synced_folder=False)
+                file.publish(target, durable=False)
             for folder in {target.parent for target in targets}:
                 sync_folder(folder)
             for key, file, media_type in new:
