@@ -5,11 +5,11 @@ short request behind a long batch; a worker killed (-9) half-way; 1,000 short fi
 one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
 runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
 
-TODO(issue 7): the makespan of a batch is 1 to 10 % behind the first design's with the same cores in
-use (50 files: 12.9 beside 11.9 s and 12.7 beside 11.7 s; 100: 22.4 beside 20.3 s and 23.3 beside
-23.0 s), though half of the items are there a third to a half sooner. A seventh of the processor
-time is spent around the extraction, most of that on the files of the store: thirteen an item, each
-synced twice. The GPU's rows have not been run.
+TODO(issue 7): the makespan of a batch is about a tenth behind the first design's (50 files at 4:
+11.9 beside 10.7 s since the extraction itself takes a quarter less in both; 1 to 10 % before), with
+the same cores in use, though half of the items are there a quarter sooner. What is around an
+extraction has become cheaper since (files stored at once, inputs read once, looks at the log that
+read less), and is to be measured again beside it. The GPU's rows have not been run.
 """
 
 from __future__ import annotations
