@@ -18,33 +18,46 @@ from processors.generation.provider import (
     Unread,
 )
 from processors.runtime import Later
-from schemas.events import Event, Generated, GenerationDue, GenerationHinted
+from schemas.events import Event, Generated, GenerationDue, GenerationHinted, GenerationUpdated
 
 Moves = tuple[Event | Later, ...]
 
 _DONE = "done"
+_LOOKS = "looks"
 
 
 def look(due: GenerationDue, desk: Desk) -> Moves:
     """Look at the task and say when to look next."""
-    marks, me = desk.marks(due.work), f"look-{due.number}-{due.late_looks}"
+    marks = desk.marks(due.work)
     if (done := marks.read(_DONE)) is not None:
-        return _said(done, me)
+        return _said(done, _LOOKS)
     task_id = due.task_id or _known_task(marks)
     if not task_id:
         return _without_task(due, desk)
     due = replace(due, task_id=task_id)
-    return _judge(due, desk, marks, me, desk.provider.record(task_id))
+    return _judge(due, desk, marks, desk.provider.record(task_id))
 
 
 def hinted(hint: GenerationHinted, desk: Desk) -> Moves:
     """A callback came: read the record and believe that. It starts no looks of its own; those that
     the request began go on.
     """
-    work, wanted, marks = hint.work, hint.generation, desk.marks(hint.work)
-    me = f"hint-{hint.hint_id}"
+    marks, me = desk.marks(hint.work), f"hint-{hint.hint_id}"
     if (done := marks.read(_DONE)) is not None:
         return _said(done, me)
+    moves = _believed(hint, desk, marks)
+    if any(isinstance(move, Later) for move in moves):
+        return moves  # nothing is found yet
+    made = next((move.to_wire() for move in moves if isinstance(move, Generated)), None)
+    found = marks.settle(me, {"event": made})["event"]
+    if found is not None:
+        return _tell(marks, me, found)
+    return () if made else moves  # committed as "not yet", maybe: left to the looks
+
+
+def _believed(hint: GenerationHinted, desk: Desk, marks: Marks) -> Moves:
+    """What the record of the task that a callback names says of the job."""
+    work, wanted = hint.work, hint.generation
     task_id = _known_task(marks)
     if not task_id:
         if not hint.task_id or not _was_sent(marks):
@@ -74,8 +87,7 @@ def hinted(hint: GenerationHinted, desk: Desk) -> Moves:
     )
     match reading:
         case Made():
-            made = _kept(work_of(hint, task_id), desk, marks, me, reading, callback=True)
-            return made if made is not None else (found,)
+            return (_kept(work_of(hint, task_id), desk, reading, callback=True) or found,)
         case Failing(code, detail, status):
             return (
                 updated(
@@ -106,12 +118,14 @@ def work_of(hint: GenerationHinted, task_id: str) -> GenerationDue:
     )
 
 
-def _judge(due: GenerationDue, desk: Desk, marks: Marks, me: str, reading: Reading) -> Moves:
+def _judge(due: GenerationDue, desk: Desk, marks: Marks, reading: Reading) -> Moves:
     channel = due.generation.channel_id
     match reading:
         case Made():
-            made = _kept(due, desk, marks, me, reading)
-            return made if made is not None else _next(due, desk, reading)
+            kept = _kept(due, desk, reading)
+            if isinstance(kept, Generated):
+                return _tell(marks, _LOOKS, kept.to_wire())
+            return (kept,) if kept is not None else _next(due, desk, reading)
         case Failing(code, detail, status):
             return (
                 updated(
@@ -208,30 +222,28 @@ def _without_task(due: GenerationDue, desk: Desk) -> Moves:
 
 
 def _kept(
-    due: GenerationDue, desk: Desk, marks: Marks, me: str, made: Made, *, callback: bool = False
-) -> Moves | None:
-    """Copy the songs and say that they are made; None when they cannot be copied yet."""
+    due: GenerationDue, desk: Desk, made: Made, *, callback: bool = False
+) -> Generated | GenerationUpdated | None:
+    """Copy the songs: they are made, or cannot be had; None when they cannot be copied yet."""
     work, wanted = due.work, due.generation
     try:
         kept = keep(work, made.songs, desk)
     except NotFetched as refused:
         if not refused.final:
             return None
-        return (
-            updated(
-                work,
-                wanted.channel_id,
-                90,
-                task_id=due.task_id,
-                code=refused.code,
-                detail=refused.detail,
-                status=made.status,
-                sends=1,
-                callback=callback,
-            ),
+        return updated(
+            work,
+            wanted.channel_id,
+            90,
+            task_id=due.task_id,
+            code=refused.code,
+            detail=refused.detail,
+            status=made.status,
+            sends=1,
+            callback=callback,
         )
     now = desk.now_ms()
-    event = Generated(
+    return Generated(
         work=kept.work,
         generation=wanted,
         task_id=due.task_id,
@@ -239,12 +251,23 @@ def _kept(
         late=desk.is_over(wanted.requested_ms),
         seconds=max(now - wanted.requested_ms, 0) / 1000,
     )
-    return _said(marks.settle(_DONE, {"by": me, "event": event.to_wire()}), me)
+
+
+def _tell(marks: Marks, me: str, event: Content) -> Moves:
+    """Say that the songs are made, if nobody else is to."""
+    return _said(marks.settle(_DONE, {"by": me, "event": event}), me)
 
 
 def _said(done: Content, me: str) -> Moves:
     """That the songs are made, if it is this one's to say: a look and a callback may find it at
-    once. Who died between the mark and the commit finds its own words there again.
+    once.
+
+    The mark outlives who set it: a worker that died before its commit, or one whose partition has
+    moved and who will never commit. Hence a name stands for whoever handles the record, and for
+    looks for all of them: each begins the next and an end begins none, so a look that finds the
+    name of looks knows that none before it said so. A callback has no next one: what was found at
+    it is settled first (``hint-<id>``), so that a worker without its partition cannot set the mark
+    behind a "not yet" that was committed.
     """
     return (Generated.from_wire(done["event"]),) if done["by"] == me else ()
 

@@ -72,6 +72,12 @@ class Office:
         hint = GenerationHinted(work=work, generation=wanted, hint_id="h", task_id=task_id)
         return following.hinted(hint, self.desk)
 
+    def sent(self) -> GenerationDue:
+        """The first look of a request that was taken."""
+        *_, look = self.send()
+        assert isinstance(look, GenerationDue)
+        return look
+
 
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
@@ -138,6 +144,40 @@ def test_a_callback_before_the_task_is_known_is_not_lost(office: Office) -> None
     assert isinstance(made[0], Generated)
     assert made[0].task_id == task_id
     assert sum(office.provider.paid.values()) == 1
+
+
+def test_a_look_says_what_a_worker_without_its_partition_found(office: Office) -> None:
+    office.provider.plans.append(Plan(seconds=30))
+    first = office.sent()
+    *_, then = following.look(first, office.desk)  # committed: the record is done with
+    office.sleep(60)
+    (lost,) = following.look(first, office.desk)  # by who does not know that yet
+    assert isinstance(then, Later)
+    assert isinstance(then.event, GenerationDue)
+    assert following.look(then.event, office.desk) == (lost,)
+
+
+def test_a_callback_that_was_committed_as_not_yet_stays_that(office: Office) -> None:
+    office.provider.plans.append(Plan(seconds=30))
+    look = office.sent()
+    (task_id,) = office.provider.tasks
+    assert last_update(office.hint(task_id)).stage == 40  # committed: the record is done with
+    office.sleep(60)
+    assert office.hint(task_id) == ()  # by who does not know that yet
+    (made,) = following.look(look, office.desk)
+    assert isinstance(made, Generated)
+
+
+def test_a_callback_that_found_the_songs_says_so_each_time_it_is_handled(office: Office) -> None:
+    office.provider.plans.append(Plan(seconds=30))
+    look = office.sent()
+    (task_id,) = office.provider.tasks
+    office.sleep(60)
+    (made,) = office.hint(task_id)
+    assert isinstance(made, Generated)
+    office.provider.read_faults.append("maintenance")
+    assert office.hint(task_id) == (made,)
+    assert following.look(look, office.desk) == ()
 
 
 @pytest.mark.parametrize("sent", [False, True])

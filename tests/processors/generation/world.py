@@ -111,8 +111,8 @@ class World:
         self.later: list[tuple[float, int, Hand]] = []
         self.number = itertools.count()
         self.owners: dict[str, GenerationRequested] = {}  # by token
-        self.doomed: dict[int, int] = {}  # thread -> acts until it dies
-        self.hands: dict[int, Hand] = {}
+        self.doomed: dict[str, int] = {}  # worker -> acts until it dies
+        self.hands: dict[str, Hand] = {}
         self.over = False
         self.failures: list[BaseException] = []
         self.store.touch = self.touch
@@ -121,7 +121,7 @@ class World:
 
     def touch(self) -> None:
         """An act of a worker: it may be its last."""
-        me = threading.get_ident()
+        me = threading.current_thread().name
         if me in self.doomed:
             self.doomed[me] -= 1
             if self.doomed[me] < 0:
@@ -139,7 +139,10 @@ class World:
     def run(self, until_s: float = 4 * 3600.0) -> None:
         """Until nothing is left to do."""
         kinds = ["send"] * self.senders + ["look"] * self.lookers
-        threads = [threading.Thread(target=self._work, args=(kind,), daemon=True) for kind in kinds]
+        threads = [
+            threading.Thread(target=self._work, name=f"{kind}-{number}", args=(kind,), daemon=True)
+            for number, kind in enumerate(kinds)
+        ]
         for thread in threads:
             turn = threading.Semaphore(0)
             heapq.heappush(self.time.waiting, (START_MS, next(self.time.count), turn))
@@ -217,8 +220,8 @@ class World:
 
     def _work(self, kind: str) -> None:
         threading.current_thread()._turn.acquire()  # type: ignore[attr-defined]
-        me = threading.get_ident()
-        folder = self.folder / str(me)
+        me = threading.current_thread().name
+        folder = self.folder / me
         folder.mkdir(parents=True, exist_ok=True)
         desk = self._desk(folder)
         try:
