@@ -248,21 +248,27 @@ def test_hosts_killed_in_mid_batch_lose_and_double_nothing(
     jobs = [f"job-{n}" for n in range(600)]
     for job in jobs:
         rig.request(job, random.choice(["work", "work", "work", "reject"]))
-    cut_short = 0
+    gate, count = tmp_path / "gate", tmp_path / "count"
+    count.touch()
+    jobs.append("gated")  # no host gets past it before its death, however fast it is
+    rig.request("gated", "gated", gate=str(gate), count=str(count))
     for turn in range(4):
+        before, held = len(done_jobs(rig)), count.stat().st_size
         host = host_process(tmp_path, f"{turn}", "swift")
         try:
-            before = len(done_jobs(rig))
-            until(lambda: len(done_jobs(rig)) > before or all_done(rig), "a batch")  # noqa: B023
+            until(
+                lambda: len(done_jobs(rig)) > before or count.stat().st_size > held,  # noqa: B023
+                "a batch",
+            )
         finally:
             kill_9(host)
-        cut_short += not all_done(rig)
+        assert not all_done(rig)
         for number in range(100):
             jobs.append(f"job-{turn}-{number}")
             rig.request(jobs[-1])
+    gate.touch()
     with rig.host():
         until(lambda: all_done(rig), "every offset")
     refused = [e.event.job_id for e in rig.events("job-failed") if isinstance(e.event, JobFailed)]
     assert sorted(done_jobs(rig) + refused) == sorted(jobs)
     assert len(rig.records("swift.dlq")) == len(refused)
-    assert cut_short
