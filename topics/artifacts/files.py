@@ -15,6 +15,8 @@ from topics.artifacts.protocol import StoreFull
 
 CHUNK_BYTES: Final = 2**20
 
+_HAS_ATTRIBUTES: Final = hasattr(os, "setxattr")  # Linux
+_NO_ATTRIBUTE: Final = frozenset({errno.ENODATA, errno.ENOTSUP})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -62,6 +64,12 @@ class NewFile:
         """Hex digest of what was written."""
         return self._md5.hexdigest()
 
+    def mark(self, name: str, value: bytes) -> None:
+        """Set an extended attribute of the file, where its file system keeps any."""
+        if _HAS_ATTRIBUTES:
+            with _where_there_are_any():
+                os.setxattr(self._fd, name, value)
+
     def sync(self) -> None:
         """Have what was written on disk."""
         os.fsync(self._fd)
@@ -102,6 +110,24 @@ def new_file(folder: Path, what: str) -> Iterator[NewFile]:
             yield file
         finally:
             file.close()
+
+
+def attribute_of(fd: int, name: str) -> bytes | None:
+    """An extended attribute of a file; None where it has none, or can have none."""
+    if _HAS_ATTRIBUTES:
+        with _where_there_are_any():
+            return os.getxattr(fd, name)
+    return None
+
+
+@contextmanager
+def _where_there_are_any() -> Iterator[None]:
+    """Do without where a file has no such attribute (ENODATA) or its file system keeps none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTE:
+            raise
 
 
 def write_some(fd: int, data: memoryview) -> int:

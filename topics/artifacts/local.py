@@ -1,7 +1,7 @@
 """Artifacts in a folder: what `melisma up` stores in when there is no S3.
 
-Layout under the root: ``objects/`` and ``about/`` (`topics.artifacts.local_objects`),
-``uploads/<id>/`` (parts being received), ``new/`` (files being written), ``locks/``.
+Layout under the root: ``objects/`` (`topics.artifacts.local_objects`), ``uploads/<id>/`` (parts
+being received), ``new/`` (files being written).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LocalStore:
         try:
             make_folder(self._new)
             make_folder(root / "uploads")
-            self._objects = LocalObjects(root, self._new)
+            self._objects = LocalObjects(root)
         except OSError as error:
             raise ArtifactError(
                 f"artifacts: the store's folder cannot be made ({error.strerror}); check that the "
@@ -86,23 +86,26 @@ class LocalStore:
 
     def put_all(self, new: Sequence[New]) -> Sequence[Stored]:
         """See `ArtifactStore.put_all`."""
-        for each in new:
-            self._objects.place(each.key)  # before the work, for what cannot be a key
+        places = [self._objects.place(each.key) for each in new]  # what cannot be, before the work
         with ExitStack() as files:
             written = []
-            for each in new:
+            for place, each in zip(places, new, strict=True):
                 file = files.enter_context(new_file(self._new, f"'{each.key}'"))
                 for chunk in _chunks(each.source):
                     file.write(chunk)
-                written.append((each.key, file, each.media_type))
-            return self._objects.publish(written)
+                written.append((place, file, each.media_type))
+            self._objects.publish(written)
+            return [
+                Stored(names.uri_of(each.key), file.bytes, each.media_type, file.sha256)
+                for each, (_, file, _) in zip(new, written, strict=True)
+            ]
 
     def put_if_absent(self, key: str, data: bytes, media_type: str) -> bool:
         """See `ArtifactStore.put_if_absent`."""
-        self._objects.place(key)
+        place = self._objects.place(key)
         with new_file(self._new, f"'{key}'") as file:
             file.write(data)
-            return self._objects.publish_if_absent(key, file, media_type)
+            return self._objects.publish_if_absent(place, file, media_type)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See `ArtifactStore.read`."""
@@ -192,8 +195,8 @@ class LocalStore:
             for path in chosen:
                 for chunk in chunks_of(path):
                     file.write(chunk)
-            self._objects.place(key)
-            (stored,) = self._objects.publish([(key, file, media_type)])
+            self._objects.publish([(self._objects.place(key), file, media_type)])
+            stored = Stored(names.uri_of(key), file.bytes, media_type, file.sha256)
         with room_for(f"the record of '{key}'"):
             record = {"etag": etag, "bytes": stored.bytes, "sha256": stored.sha256}
             self._uploads.finish(key, upload, record | {"mediaType": media_type})

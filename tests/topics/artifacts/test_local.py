@@ -23,7 +23,6 @@ from topics.artifacts import (
     PartTooLarge,
     StoreFull,
     files,
-    local_objects,
 )
 from topics.artifacts.serving import receive_part
 
@@ -49,9 +48,7 @@ class TestLocal(ArtifactContract):
 
 
 def left_behind(root: Path) -> set[str]:
-    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} - {
-        str(p.relative_to(root)) for p in (root / "locks").iterdir()
-    }
+    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
 
 
 # -- objects on disk -------------------------------------------------------------------------
@@ -69,39 +66,39 @@ def test_stat_knows_the_digest(local: LocalStore) -> None:
     assert local.stat(stored.uri) == stored
 
 
-def test_an_object_without_its_description_is_whole(tmp_path: Path, local: LocalStore) -> None:
-    uri = local.put("results/cover.png", b"x", "image/png").uri
-    for about in (tmp_path / "store" / "about").rglob("*.json"):
-        about.unlink()
-    stored = local.stat(uri)
-    assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
-
-
-@pytest.mark.parametrize("torn", [b"", b'{"mediaType": "ima'])
-def test_a_description_that_a_power_cut_tore_is_none(
-    tmp_path: Path, local: LocalStore, torn: bytes
-) -> None:
+def test_an_object_without_its_description_is_whole(local: LocalStore) -> None:
     uri = local.put("results/cover.png", b"x", "image/x-own").uri
-    for about in (tmp_path / "store" / "about").rglob("*.json"):
-        about.write_bytes(torn)
+    (name,) = os.listxattr(local.path(uri))
+    os.removexattr(local.path(uri), name)
     stored = local.stat(uri)
     assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
 
 
-def test_a_description_is_gone_for_good_before_its_object_is_replaced(
+def test_a_file_system_may_keep_no_attributes(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    uri = local.put("results/cover.png", b"x", "image/x-own").uri
+    assert local.put_if_absent("results/words.txt", b"y", "text/x-own")
+    assert local.stat(uri).media_type == "image/png"
+    monkeypatch.setattr(os, "getxattr", unsupported)
+    assert local.stat(uri).media_type == "image/png"
+
+
+def test_no_room_for_a_description_is_a_full_disk(
     tmp_path: Path, local: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri = local.put("cover.png", b"older", "image/png").uri
-    seen = []
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def sync(folder: Path) -> None:
-        if folder.is_relative_to(tmp_path / "store" / "about"):
-            seen.append((local.read(uri), [*folder.glob("cover*")]))
-        files.sync_folder(folder)
-
-    monkeypatch.setattr(local_objects, "sync_folder", sync)
-    local.put("cover.png", b"newer", "image/png")
-    assert seen == [(b"older", [])]
+    before = left_behind(tmp_path / "store")
+    monkeypatch.setattr(os, "setxattr", full)
+    with pytest.raises(StoreFull, match="free disk space"):
+        local.put("cover.png", b"x", "image/png")
+    assert left_behind(tmp_path / "store") == before
 
 
 def test_a_key_under_an_object_is_refused(local: LocalStore) -> None:
@@ -110,9 +107,8 @@ def test_a_key_under_an_object_is_refused(local: LocalStore) -> None:
         local.put("a/b/c", b"x", "text/plain")
     with pytest.raises(ArtifactError, match="other keys"):
         local.put("a", b"x", "text/plain")
-    # descriptions lie beside each other too
-    local.put("a/b.json/c", b"y", "text/plain")
-    assert local.stat("local:///a/b").bytes == 1
+    with pytest.raises(ArtifactMissing):
+        local.stat("local:///a")
 
 
 def test_a_key_as_long_as_a_file_name_may_be(local: LocalStore) -> None:
@@ -211,9 +207,8 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_object(tmp_path: Path, clo
         assert len(data) == 3_000_000
         assert len(set(data)) == 1
         stored = store.stat("local:///object")
-        if stored.sha256 is not None:  # else it died between the bytes and their description
-            assert stored.sha256 == hashlib.sha256(data).hexdigest()
-            assert stored.media_type == f"audio/x{data[0]}"
+        assert stored.sha256 == hashlib.sha256(data).hexdigest()
+        assert stored.media_type == f"audio/x{data[0]}"
     clock.now_s = 4e9  # long after: what was being written is swept
     store.sweep(3600)
     assert list((tmp_path / "store" / "new").iterdir()) == []
