@@ -175,7 +175,7 @@ class Results:
                     work = scratch / f"made-{number}"
                     work.mkdir(parents=True, exist_ok=True)
                     made = make(work)
-                    if self._publish(folder, identity, made, holder.token):
+                    if self._publish(folder, identity, made, work, holder.token):
                         return self._read(folder, reused=False)
         finally:
             if waited:
@@ -225,26 +225,32 @@ class Results:
         except (ValueError, KeyError, TypeError) as error:
             raise _Damaged(f"manifest.json: {error!r}") from error
 
-    def _publish(self, folder: str, identity: Identity, made: Made, token: str) -> bool:
+    def _publish(self, folder: str, identity: Identity, made: Made, work: Path, token: str) -> bool:
         """Store the files, then the manifest. False when another's manifest came first."""
         names = [file.name for file in made.files]
         if len(set(names)) != len(names):
             raise ValueError(f"{identity.stage}: two files of one result have the same name")
         _finite(made.facts)
         # A folder of one's own: a racing maker with other bytes overwrites nothing.
-        own = f"{folder}/{token}"
-        stored = self._store.put_all(
-            [New(f"{own}/{f.name}{f.path.suffix}", f.path, f.media_type) for f in made.files]
-        )
+        # What was made in its own folder is nobody else's: the store need not copy it.
+        new = [
+            New(
+                f"{folder}/{token}/{file.name}{file.path.suffix}",
+                file.path,
+                file.media_type,
+                final=work in file.path.parents,
+            )
+            for file in made.files
+        ]
         artifacts: list[dict[str, Any]] = [
             {
                 "name": file.name,
-                "key": f"{own}/{file.name}{file.path.suffix}",
-                "sha256": each.sha256 or _sha256(file.path),
-                "bytes": each.bytes,
+                "key": one.key,
+                "sha256": stored.sha256 or _sha256(file.path),
+                "bytes": stored.bytes,
                 "mediaType": file.media_type,
             }
-            for file, each in zip(made.files, stored, strict=True)
+            for file, one, stored in zip(made.files, new, self._store.put_all(new), strict=True)
         ]
         manifest = {
             "schema": _SCHEMA,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from topics.artifacts.protocol import StoreFull
 
 CHUNK_BYTES: Final = 2**20
 
+_PREFIX: Final = ".new-"
 _HAS_ATTRIBUTES: Final = hasattr(os, "setxattr")  # Linux
 _NO_ATTRIBUTE: Final = frozenset({errno.ENODATA, errno.ENOTSUP})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -37,9 +40,17 @@ def room_for(what: str) -> Iterator[None]:
 class NewFile:
     """A file that nobody sees before it is published, with the digests of what was written."""
 
-    def __init__(self, folder: Path) -> None:
-        self._fd, name = tempfile.mkstemp(prefix=".new-", dir=folder)
-        self.path = Path(name)
+    def __init__(self, folder: Path, *, of: Path | None = None) -> None:
+        """An empty file in ``folder``, or ``of`` under a name of its own there. Raises ``OSError``;
+        for ``of`` where its folder is on another disk, too."""
+        if of is None:
+            self._fd, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
+            self.path = Path(name)
+        else:
+            self.path = folder / f"{_PREFIX}{uuid.uuid4().hex}"
+            os.link(of, self.path, follow_symlinks=False)
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            os.fchmod(self._fd, 0o600)  # as mkstemp makes them
         self.bytes = 0
         self._sha256 = hashlib.sha256()
         # S3's ETag of a part; a checksum, not a protection
@@ -50,6 +61,14 @@ class NewFile:
         rest = memoryview(chunk)
         while rest:
             rest = rest[write_some(self._fd, rest) :]
+        self._count(chunk)
+
+    def take(self) -> None:
+        """Digest what is there already."""
+        while chunk := os.read(self._fd, CHUNK_BYTES):
+            self._count(chunk)
+
+    def _count(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
         self._sha256.update(chunk)
         self._md5.update(chunk)
@@ -107,6 +126,28 @@ def new_file(folder: Path, what: str) -> Iterator[NewFile]:
     with room_for(what):
         file = NewFile(folder)
         try:
+            yield file
+        finally:
+            file.close()
+
+
+@contextmanager
+def taken_file(folder: Path, given: Path, what: str) -> Iterator[NewFile | None]:
+    """A whole file that nobody changes any more, without a copy: as `new_file`, and ``given`` stays
+    until somebody removes it. None where only a copy will do: on another disk, or when other names
+    of the file are about.
+    """
+    about = given.lstat()
+    file = None
+    if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
+        with suppress(OSError):  # whatever it is, the copy will say it
+            file = NewFile(folder, of=given)
+    if file is None:
+        yield None
+        return
+    with room_for(what):
+        try:
+            file.take()
             yield file
         finally:
             file.close()

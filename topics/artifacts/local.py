@@ -9,17 +9,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from topics.artifacts import keys as names
 from topics.artifacts.files import (
     CHUNK_BYTES,
+    NewFile,
     chunks_of,
     make_folder,
     new_file,
     room_for,
+    taken_file,
 )
 from topics.artifacts.local_objects import LocalObjects, found
 from topics.artifacts.multipart import PartWriter, Upload, Uploads, check_number, whole_etag
@@ -88,17 +90,26 @@ class LocalStore:
         """See `ArtifactStore.put_all`."""
         places = [self._objects.place(each.key) for each in new]  # what cannot be, before the work
         with ExitStack() as files:
-            written = []
-            for place, each in zip(places, new, strict=True):
-                file = files.enter_context(new_file(self._new, f"'{each.key}'"))
-                for chunk in _chunks(each.source):
-                    file.write(chunk)
-                written.append((place, file, each.media_type))
-            self._objects.publish(written)
+            written = [files.enter_context(self._written(each)) for each in new]
+            types = [each.media_type for each in new]
+            self._objects.publish(list(zip(places, written, types, strict=True)))
             return [
                 Stored(names.uri_of(each.key), file.bytes, each.media_type, file.sha256)
-                for each, (_, file, _) in zip(new, written, strict=True)
+                for each, file in zip(new, written, strict=True)
             ]
+
+    @contextmanager
+    def _written(self, new: New) -> Iterator[NewFile]:
+        what = f"'{new.key}'"
+        with ExitStack() as files:
+            file = None
+            if new.final and isinstance(new.source, Path):
+                file = files.enter_context(taken_file(self._new, new.source, what))
+            if file is None:
+                file = files.enter_context(new_file(self._new, what))
+                for chunk in _chunks(new.source):
+                    file.write(chunk)
+            yield file
 
     def put_if_absent(self, key: str, data: bytes, media_type: str) -> bool:
         """See `ArtifactStore.put_if_absent`."""

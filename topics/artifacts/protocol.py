@@ -48,6 +48,8 @@ class New(NamedTuple):
     key: str
     source: Path | bytes | BinaryIO
     media_type: str
+    final: bool = False
+    """Nobody changes the file any more: the store may keep it itself, where it would copy it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,8 @@ class S3Store:
         with ThreadPoolExecutor(_AT_ONCE, "s3") as pool:
             # With the context of this thread: what the client logs belongs to its job.
             putting = [
-                pool.submit(copy_context().run, self.put, key, source, media_type)
-                for key, source, media_type in new
+                pool.submit(copy_context().run, self.put, each.key, each.source, each.media_type)
+                for each in new
             ]
             return [each.result() for each in putting]
 

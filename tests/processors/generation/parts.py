@@ -54,7 +54,7 @@ class MemoryStore:
         return Stored(self.uri(key), len(data), media_type, hashlib.sha256(data).hexdigest())
 
     def put_all(self, new: Sequence[New]) -> Sequence[Stored]:
-        return [self.put(*each) for each in new]
+        return [self.put(each.key, each.source, each.media_type) for each in new]
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         self.touch()

@@ -81,7 +81,7 @@ class ArtifactContract:
         new = [New(f"{prefix}/a/{n}", b"%d" % n, f"text/x-{n}") for n in range(20)]
         new.append(New(f"{prefix}/b/file", file, "audio/flac"))
         stored = store.put_all(new)
-        for (key, source, media_type), each in zip(new, stored, strict=True):
+        for (key, source, media_type, _), each in zip(new, stored, strict=True):
             data = source if isinstance(source, bytes) else file.read_bytes()
             assert store.read(store.uri(key)) == data
             assert (each.uri, each.bytes, each.media_type) == (
@@ -89,8 +89,29 @@ class ArtifactContract:
             )  # fmt: skip
             assert each.sha256 == hashlib.sha256(data).hexdigest()
             assert store.stat(each.uri).media_type == media_type
-        assert sorted(store.keys(f"{prefix}/")) == sorted(key for key, _, _ in new)
+        assert sorted(store.keys(f"{prefix}/")) == sorted(each.key for each in new)
         assert list(store.put_all([])) == []
+
+    def test_a_file_that_nobody_changes_is_stored_as_any_other(
+        self, store: ArtifactStore, prefix: str, tmp_path: Path
+    ) -> None:
+        made, other, missing = tmp_path / "made", tmp_path / "other", tmp_path / "missing"
+        made.write_bytes(b"0123456789" * 200_000)
+        other.symlink_to(made)
+        store.put(f"{prefix}/made", b"older", "audio/wav")
+        uri = store.uri(f"{prefix}/made")
+        for source in (made, made, other):
+            (stored,) = store.put_all([New(f"{prefix}/made", source, "audio/flac", final=True)])
+            assert store.read(uri) == made.read_bytes()
+            assert stored.sha256 == hashlib.sha256(made.read_bytes()).hexdigest()
+            assert store.stat(uri).media_type == "audio/flac"
+        (bare,) = store.put_all([New(f"{prefix}/bare", b"x", "text/plain", final=True)])
+        assert store.read(bare.uri) == b"x"
+        for path in (made, other):
+            path.unlink()
+        with pytest.raises(FileNotFoundError):
+            store.put_all([New(f"{prefix}/made", missing, "audio/flac", final=True)])
+        assert store.read(uri) == b"0123456789" * 200_000
 
     def test_the_same_several_from_many_threads_are_whole(
         self, store: ArtifactStore, prefix: str

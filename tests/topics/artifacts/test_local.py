@@ -20,6 +20,7 @@ from topics.artifacts import (
     ArtifactError,
     ArtifactMissing,
     LocalStore,
+    New,
     PartTooLarge,
     StoreFull,
     files,
@@ -86,6 +87,30 @@ def test_a_file_system_may_keep_no_attributes(
     assert local.stat(uri).media_type == "image/png"
     monkeypatch.setattr(os, "getxattr", unsupported)
     assert local.stat(uri).media_type == "image/png"
+
+
+def test_a_file_that_nobody_changes_is_not_copied(local: LocalStore, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(b"x" * 5000)
+    (stored,) = local.put_all([New("made", made, "audio/flac", final=True)])
+    assert local.path(stored.uri).samefile(made)
+    (again,) = local.put_all([New("again", made, "audio/wav", final=True)])  # one description each
+    assert not local.path(again.uri).samefile(made)
+    assert local.stat(stored.uri).media_type == "audio/flac"
+
+
+def test_a_file_on_another_disk_is_copied(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    made = tmp_path / "made"
+    made.write_bytes(b"x" * 5000)
+    monkeypatch.setattr(os, "link", elsewhere)
+    (stored,) = local.put_all([New("made", made, "audio/flac", final=True)])
+    assert local.read(stored.uri) == made.read_bytes()
+    assert not local.path(stored.uri).samefile(made)
 
 
 def test_no_room_for_a_description_is_a_full_disk(
