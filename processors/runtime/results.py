@@ -232,13 +232,13 @@ class Results:
             raise ValueError(f"{identity.stage}: two files of one result have the same name")
         _finite(made.facts)
         # A folder of one's own: a racing maker with other bytes overwrites nothing.
-        # What was made in its own folder is nobody else's: the store need not copy it.
+        # The store takes what was made in its folder: the next result may use its names again.
         new = [
             New(
                 f"{folder}/{token}/{file.name}{file.path.suffix}",
                 file.path,
                 file.media_type,
-                final=work in file.path.parents,
+                given=work in file.path.parents,
             )
             for file in made.files
         ]

@@ -41,14 +41,14 @@ class NewFile:
     """A file that nobody sees before it is published, with the digests of what was written."""
 
     def __init__(self, folder: Path, *, of: Path | None = None) -> None:
-        """An empty file in ``folder``, or ``of`` under a name of its own there. Raises ``OSError``;
-        for ``of`` where its folder is on another disk, too."""
+        """An empty file in ``folder``, or ``of``, moved there. Raises ``OSError``; for ``of`` where
+        its folder is on another disk, too."""
         if of is None:
             self._fd, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
             self.path = Path(name)
         else:
             self.path = folder / f"{_PREFIX}{uuid.uuid4().hex}"
-            os.link(of, self.path, follow_symlinks=False)
+            of.rename(self.path)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             os.fchmod(self._fd, 0o600)  # as mkstemp makes them
         self.bytes = 0
@@ -133,9 +133,8 @@ def new_file(folder: Path, what: str) -> Iterator[NewFile]:
 
 @contextmanager
 def taken_file(folder: Path, given: Path, what: str) -> Iterator[NewFile | None]:
-    """A whole file that nobody changes any more, without a copy: as `new_file`, and ``given`` stays
-    until somebody removes it. None where only a copy will do: on another disk, or when other names
-    of the file are about.
+    """A file that was given away, moved and not copied: as `new_file`. None where only a copy will
+    do: on another disk, or when it has other names, by which it could be changed.
     """
     about = given.lstat()
     file = None

@@ -103,7 +103,7 @@ class LocalStore:
         what = f"'{new.key}'"
         with ExitStack() as files:
             file = None
-            if new.final and isinstance(new.source, Path):
+            if new.given and isinstance(new.source, Path):
                 file = files.enter_context(taken_file(self._new, new.source, what))
             if file is None:
                 file = files.enter_context(new_file(self._new, what))

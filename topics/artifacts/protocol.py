@@ -48,8 +48,8 @@ class New(NamedTuple):
     key: str
     source: Path | bytes | BinaryIO
     media_type: str
-    final: bool = False
-    """Nobody changes the file any more: the store may keep it itself, where it would copy it."""
+    given: bool = False
+    """The file is the store's to take, where it would copy it: it may be gone afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

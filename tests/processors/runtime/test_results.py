@@ -104,6 +104,26 @@ def test_whatever_decides_the_bytes_is_in_the_address(
     assert store.read(first["out"].uri) == b"result"
 
 
+def test_results_of_one_task_may_name_their_files_alike(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    contents = {"ab" * 32: b"first", "cd" * 32: b"second"}
+    made = [
+        obtain(store, tmp_path, Maker(content), replace(IDENTITY, inputs=(digest,)))
+        for digest, content in contents.items()
+    ]
+    assert [store.read(each["out"].uri) for each in made] == [b"first", b"second"]
+
+
+def test_only_what_was_made_in_the_folder_is_given_away(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.bin"
+    kept.write_bytes(b"an input")
+    made = obtain(store, tmp_path, lambda _: Made((MadeFile("out", kept, "text/plain"),)))
+    assert kept.read_bytes() == store.read(made["out"].uri) == b"an input"
+
+
 def test_no_manifest_no_result(store: ArtifactStore, tmp_path: Path) -> None:
     def dies(folder: Path) -> Made:
         raise RuntimeError("half-way")

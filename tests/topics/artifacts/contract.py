@@ -92,26 +92,27 @@ class ArtifactContract:
         assert sorted(store.keys(f"{prefix}/")) == sorted(each.key for each in new)
         assert list(store.put_all([])) == []
 
-    def test_a_file_that_nobody_changes_is_stored_as_any_other(
+    def test_a_given_file_is_stored_as_any_other(
         self, store: ArtifactStore, prefix: str, tmp_path: Path
     ) -> None:
-        made, other, missing = tmp_path / "made", tmp_path / "other", tmp_path / "missing"
-        made.write_bytes(b"0123456789" * 200_000)
-        other.symlink_to(made)
-        store.put(f"{prefix}/made", b"older", "audio/wav")
+        made, link = tmp_path / "made", tmp_path / "link"
+        link.symlink_to(made)
         uri = store.uri(f"{prefix}/made")
-        for source in (made, made, other):
-            (stored,) = store.put_all([New(f"{prefix}/made", source, "audio/flac", final=True)])
-            assert store.read(uri) == made.read_bytes()
-            assert stored.sha256 == hashlib.sha256(made.read_bytes()).hexdigest()
+        store.put(f"{prefix}/made", b"older", "audio/wav")
+        for source, data in ((made, b"01234567" * 200_000), (link, b"89"), (made, b"")):
+            made.write_bytes(data)
+            (stored,) = store.put_all([New(f"{prefix}/made", source, "audio/flac", given=True)])
+            assert store.read(uri) == data
+            assert stored.sha256 == hashlib.sha256(data).hexdigest()
             assert store.stat(uri).media_type == "audio/flac"
-        (bare,) = store.put_all([New(f"{prefix}/bare", b"x", "text/plain", final=True)])
+            made.write_bytes(b"its name, used again")
+            assert store.read(uri) == data
+        (bare,) = store.put_all([New(f"{prefix}/bare", b"x", "text/plain", given=True)])
         assert store.read(bare.uri) == b"x"
-        for path in (made, other):
-            path.unlink()
+        missing = New(f"{prefix}/made", tmp_path / "missing", "audio/flac", given=True)
         with pytest.raises(FileNotFoundError):
-            store.put_all([New(f"{prefix}/made", missing, "audio/flac", final=True)])
-        assert store.read(uri) == b"0123456789" * 200_000
+            store.put_all([missing])
+        assert store.read(uri) == b""
 
     def test_the_same_several_from_many_threads_are_whole(
         self, store: ArtifactStore, prefix: str

@@ -89,28 +89,39 @@ def test_a_file_system_may_keep_no_attributes(
     assert local.stat(uri).media_type == "image/png"
 
 
-def test_a_file_that_nobody_changes_is_not_copied(local: LocalStore, tmp_path: Path) -> None:
+def test_a_given_file_is_moved(local: LocalStore, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.write_bytes(b"x" * 5000)
-    (stored,) = local.put_all([New("made", made, "audio/flac", final=True)])
-    assert local.path(stored.uri).samefile(made)
-    (again,) = local.put_all([New("again", made, "audio/wav", final=True)])  # one description each
-    assert not local.path(again.uri).samefile(made)
-    assert local.stat(stored.uri).media_type == "audio/flac"
+    inode = made.stat().st_ino
+    (stored,) = local.put_all([New("made", made, "audio/flac", given=True)])
+    assert local.path(stored.uri).stat().st_ino == inode
+    assert not made.exists()
 
 
-def test_a_file_on_another_disk_is_copied(
+def test_a_given_file_with_another_name_is_copied(local: LocalStore, tmp_path: Path) -> None:
+    made, other = tmp_path / "made", tmp_path / "other"
+    made.write_bytes(b"x" * 5000)
+    other.hardlink_to(made)
+    (stored,) = local.put_all([New("made", made, "audio/flac", given=True)])
+    other.write_bytes(b"changed")
+    assert local.read(stored.uri) == b"x" * 5000
+
+
+def test_a_given_file_on_another_disk_is_copied(
     local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere(*_: object, **__: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
     made = tmp_path / "made"
     made.write_bytes(b"x" * 5000)
-    monkeypatch.setattr(os, "link", elsewhere)
-    (stored,) = local.put_all([New("made", made, "audio/flac", final=True)])
+    rename = Path.rename
+
+    def elsewhere(path: Path, target: Path) -> Path:
+        if path == made:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", elsewhere)
+    (stored,) = local.put_all([New("made", made, "audio/flac", given=True)])
     assert local.read(stored.uri) == made.read_bytes()
-    assert not local.path(stored.uri).samefile(made)
 
 
 def test_no_room_for_a_description_is_a_full_disk(
