@@ -5,11 +5,12 @@ short request behind a long batch; a worker killed (-9) half-way; 1,000 short fi
 one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
 runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
 
-TODO(issue 7): the makespan of a batch is about a tenth behind the first design's (50 files at 4:
-11.9 beside 10.7 s since the extraction itself takes a quarter less in both; 1 to 10 % before), with
-the same cores in use, though half of the items are there a quarter sooner. What is around an
-extraction has become cheaper since (files stored at once, inputs read once, looks at the log that
-read less), and is to be measured again beside it. The GPU's rows have not been run.
+TODO(issue 7): the makespan of a batch is 5 to 12 % behind the first design's (the middle of three
+rounds: 1.05 and 1.08 of it for 50 and 100 files at 4, 1.15 and 1.12 at 8; since the files of a
+result are moved into the store, 1.01 and 1.07 for 50 at 4), with half of the items there a third
+sooner. Processor time is 3 % more: 40 ms a file around an extraction of 330, of them 18 in the
+stage's child (22 syncs, of which a lease's five protect nothing after a power cut) and 22 in the
+five processes beside it. The GPU's rows have not been run.
 """
 
 from __future__ import annotations
