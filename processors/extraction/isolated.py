@@ -99,7 +99,8 @@ def main(arguments: list[str]) -> int:
     voice = Voice(out)
     guard = Guard(notice, voice, settings.extraction_memory_limit)
     # It computes for seconds: what wakes up beside it goes first, and it is interrupted less often.
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):  # a sandbox may have no such scheduler
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     registry = discover()
     known = {name: str(each.version) for name, each in registry.extractors.items()}
     voice.say(known=known, usual=registry.usual(), broken=registry.broken)

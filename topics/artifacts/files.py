@@ -48,9 +48,13 @@ class NewFile:
             self.path = Path(name)
         else:
             self.path = folder / f"{_PREFIX}{uuid.uuid4().hex}"
-            of.rename(self.path)
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            os.fchmod(self._fd, 0o600)  # as mkstemp makes them
+            self._fd = os.open(of, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fchmod(self._fd, 0o600)  # as mkstemp makes them
+                of.rename(self.path)  # last: where anything fails, it is still there to be copied
+            except OSError:
+                os.close(self._fd)
+                raise
         self.bytes = 0
         self._sha256 = hashlib.sha256()
         # S3's ETag of a part; a checksum, not a protection

@@ -69,11 +69,12 @@ class LocalObjects:
         with found(key), self.path(key).open("rb") as file:  # its size and its description
             size = os.fstat(file.fileno()).st_size
             said = attribute_of(file.fileno(), _ABOUT)
-        if said is None:
+        try:
+            about = json.loads(said or b"")
+            return Stored(names.uri_of(key), size, about["mediaType"], about["sha256"])
+        except ValueError:  # none, or one that a power cut tore
             media_type = mimetypes.guess_type(key)[0] or UNKNOWN_TYPE
             return Stored(names.uri_of(key), size, media_type)
-        about = json.loads(said)
-        return Stored(names.uri_of(key), size, about["mediaType"], about["sha256"])
 
     def delete(self, key: str) -> None:
         """Remove one; a missing one is no error."""

@@ -75,6 +75,15 @@ def test_an_object_without_its_description_is_whole(local: LocalStore) -> None:
     assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"mediaType": "ima'])
+def test_a_description_that_a_power_cut_tore_is_none(local: LocalStore, torn: bytes) -> None:
+    uri = local.put("results/cover.png", b"x", "image/x-own").uri
+    (name,) = os.listxattr(local.path(uri))
+    os.setxattr(local.path(uri), name, torn)
+    stored = local.stat(uri)
+    assert (stored.media_type, stored.bytes, stored.sha256) == ("image/png", 1, None)
+
+
 def test_a_file_system_may_keep_no_attributes(
     local: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +133,19 @@ def test_a_given_file_on_another_disk_is_copied(
     assert local.read(stored.uri) == made.read_bytes()
 
 
+def test_a_given_file_that_cannot_be_moved_is_still_there(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    made = tmp_path / "made"
+    made.write_bytes(b"x" * 5000)
+    monkeypatch.setattr(os, "fchmod", refused)
+    (stored,) = local.put_all([New("made", made, "audio/flac", given=True)])
+    assert local.read(stored.uri) == made.read_bytes()
+
+
 def test_no_room_for_a_description_is_a_full_disk(
     tmp_path: Path, local: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +167,8 @@ def test_a_key_under_an_object_is_refused(local: LocalStore) -> None:
         local.put("a", b"x", "text/plain")
     with pytest.raises(ArtifactMissing):
         local.stat("local:///a")
+    local.put("a/b.json/c", b"y", "text/plain")
+    assert local.stat("local:///a/b").bytes == 1
 
 
 def test_a_key_as_long_as_a_file_name_may_be(local: LocalStore) -> None:
