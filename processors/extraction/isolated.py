@@ -28,7 +28,7 @@ from processors.audio.undecodable import Undecodable
 from processors.extraction import gpu_plan
 from processors.extraction.devices import Device, chosen_device
 from processors.extraction.extracting import Options, extract_file
-from processors.extraction.notice import Notice, resident
+from processors.extraction.notice import Memory, Notice
 from processors.extraction.orders import Order
 from processors.extraction.places import places
 from processors.extraction.registry import Registry, discover
@@ -79,12 +79,12 @@ class Guard:
     def __init__(self, notice: Notice, voice: Voice, limit_mib: int) -> None:
         self._notice, self._voice = notice, voice
         self._limit = limit_mib * gpu.MIB
-        self._pid, self._last = os.getpid(), ""
+        self._memory, self._last = Memory(os.getpid()), ""
 
     def watch(self, name: str, spent_s: float, cost_s: float) -> None:
         """See `processors.extraction.running.Watch`."""
         self._notice.write(name, spent_s, cost_s)
-        if not name and resident(self._pid) > self._limit:
+        if not name and self._memory.resident() > self._limit:
             self._voice.say(grown=self._last)
         self._last = name
 

@@ -81,10 +81,25 @@ class Notice:
         self._page.close()
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory that a process has (RSS); 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * mmap.PAGESIZE
-    except (OSError, IndexError):
-        return 0
+class Memory:
+    """What a process has of the machine's memory. It is asked a hundred times a file, so its file
+    of ``/proc`` stays open: opening it takes eight times as long as reading it."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def resident(self) -> int:
+        """In bytes (RSS); 0 when the process is gone, or where there is no ``/proc``."""
+        try:
+            return int(os.pread(self._fd, 256, 0).split()[1]) * mmap.PAGESIZE
+        except (OSError, IndexError):
+            return 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

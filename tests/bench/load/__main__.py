@@ -126,6 +126,8 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=1000, help="short files in one batch; 0: none")
     parser.add_argument("--rounds", type=int, default=3, help="of each batch; the middle counts")
     given = parser.parse_args()
+    if given.rounds < 1:
+        parser.error("--rounds: one at least")
     # Ends what was started on the way out, too, when a time limit ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outside = None

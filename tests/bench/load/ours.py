@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from schemas.events import ExtractionRequested, FeaturesExtracted, JobFailed
+from tests.bench.load.driving import LONGEST_S, drive
 from tests.bench.load.files import names
 from tests.bench.load.runs import Item, Order, Run
-from tests.bench.load.watching import Watch
 from tests.e2e.product import Running, events, until
 
 WORKERS = 2
-_LOOK_S = 0.2
-_LONGEST_S = 900.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A status as a client saw it: asked at, and how many items had ended."""
-
-    asked_s: float
-    ended: int
 
 
 class Product:
@@ -64,9 +51,15 @@ class Product:
         """One more worker."""
         return self._run(f"worker-{number}", "worker", "extraction")
 
-    def pids(self) -> list[int]:
+    def roots(self) -> list[int]:
         """Of every process."""
         return [each.pid for each in (*self.others, *self.workers)]
+
+    def kill_a_worker(self) -> None:
+        """kill -9 of one, and another one in its place."""
+        self.workers[0].send_signal(signal.SIGKILL)
+        self.workers[0].wait()
+        self.workers[0] = self.worker(WORKERS)
 
     def _run(self, name: str, *arguments: str) -> Running:
         return Running(
@@ -83,6 +76,22 @@ class Product:
         headers = {"X-Client-Id": client}
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=60)
 
+    def send(self, http: httpx.Client, order: Order, extractors: Sequence[str] | None) -> str:
+        """Ask for a batch; its task."""
+        more: dict[str, Any] = {} if extractors is None else {"extractors": list(extractors)}
+        items = [{"input_uri": name, **more} for name in names(order.files)]
+        body = {"items": items, "concurrency": order.concurrency, "use_gpu": order.use_gpu}
+        answer = http.post("/v1/batch", json=body)
+        answer.raise_for_status()
+        task: str = answer.json()["task_id"]
+        return task
+
+    def ended(self, http: httpx.Client, task: str) -> int:
+        """How many of its items are done or failed."""
+        counts = http.get(f"/v1/status/{task}", params={"limit": 0}).json()["counts"]
+        ended: int = counts["completed"] + counts["failed"]
+        return ended
+
 
 @contextmanager
 def product(folder: Path, media: Path, concurrency: int, warm: Sequence[Path]) -> Iterator[Product]:
@@ -93,8 +102,9 @@ def product(folder: Path, media: Path, concurrency: int, warm: Sequence[Path]) -
         made.start()
         with made.http("warm") as http:
             until(lambda: http.get("/readyz").status_code == 200, "/readyz")
-            task = _send(http, Order("warm", warm, concurrency=concurrency), None)
-            until(lambda: _ended(http, task) == len(warm), "the warm-up", timeout_s=_LONGEST_S)
+            task = made.send(http, Order("warm", warm, concurrency=concurrency), None)
+            done = len(warm)
+            until(lambda: made.ended(http, task) == done, "the warm-up", timeout_s=LONGEST_S)
         yield made
 
 
@@ -109,76 +119,22 @@ def run(
 ) -> Run:
     """Send the orders, follow them to their end; ``kill_at``: items done when a worker is killed
     (-9) and another started."""
-    seen: list[Seen] = []
-    tasks: dict[str, tuple[Order, float]] = {}
-    began_s = time.time()
-    roots = made.pids()
-    with Watch(roots) as watch, ExitStack() as clients:
-        lock = threading.Lock()
-
-        def send(order: Order) -> None:
-            time.sleep(max(0.0, began_s + order.after_s - time.time()))
-            with made.http(order.client) as http:
-                sent_s = time.time()
-                task = _send(http, order, extractors)
-                with lock:
-                    tasks[task] = (order, sent_s)
-
-        senders = [threading.Thread(target=send, args=(order,)) for order in orders]
-        for sender in senders:
-            sender.start()
-        http = clients.enter_context(made.http("watcher"))
-        total = sum(len(order.files) for order in orders)
-        deadline_s = began_s + _LONGEST_S
-        while time.time() < deadline_s:
-            asked_s = time.time()
-            with lock:
-                known = list(tasks)
-            ended = sum(_ended(http, task) for task in known)
-            seen.append(Seen(asked_s, ended))
-            if kill_at is not None and ended >= kill_at:
-                made.workers[0].send_signal(signal.SIGKILL)
-                made.workers[0].wait()
-                made.workers[0] = made.worker(WORKERS)
-                roots.append(made.workers[0].pid)
-                kill_at = None
-            if ended >= total:
-                break
-            time.sleep(_LOOK_S)
-        for sender in senders:
-            sender.join()
-    items, ends = _items(made.data, tasks, began_s)
+    found = drive(made, orders, extractors, kill_at=kill_at)
+    items = _items(made.data, found.tasks, found.began_s)
+    ends = [found.began_s + item.ended_s for item in items if item.ended_s is not None]
     return Run(
         system="melisma",
         title=title,
         concurrency=concurrency,
         items=items,
-        cpu_s=watch.cpu_s,
-        peak_mib=watch.peak_mib,
-        stale_s=_stale_s(seen, ends),
+        cpu_s=found.cpu_s,
+        peak_mib=found.peak_mib,
+        stale_s=found.stale_s(ends),
     )
 
 
-def _send(http: httpx.Client, order: Order, extractors: Sequence[str] | None) -> str:
-    more: dict[str, Any] = {} if extractors is None else {"extractors": list(extractors)}
-    items = [{"input_uri": name, **more} for name in names(order.files)]
-    body = {"items": items, "concurrency": order.concurrency, "use_gpu": order.use_gpu}
-    answer = http.post("/v1/batch", json=body)
-    answer.raise_for_status()
-    task: str = answer.json()["task_id"]
-    return task
-
-
-def _ended(http: httpx.Client, task: str) -> int:
-    counts = http.get(f"/v1/status/{task}", params={"limit": 0}).json()["counts"]
-    ended: int = counts["completed"] + counts["failed"]
-    return ended
-
-
-def _items(
-    data: Path, tasks: dict[str, tuple[Order, float]], began_s: float
-) -> tuple[list[Item], list[float]]:
-    """Every item with its end, as the log has it; and all ends, Unix seconds."""
+def _items(data: Path, tasks: Mapping[str, tuple[Order, float]], began_s: float) -> list[Item]:
+    """Every item with its end, as the log has it."""
     ended: dict[str, tuple[float, bool]] = {}
     for kind in (FeaturesExtracted, JobFailed):
         for envelope in events(data, kind):
@@ -189,7 +145,7 @@ def _items(
                 assert isinstance(event, JobFailed)
                 found = event.job_id, False
             ended.setdefault(found[0], (envelope.time_ms / 1000, found[1]))
-    items, ends = [], []
+    items = []
     for envelope in events(data, ExtractionRequested):
         event = envelope.event
         assert isinstance(event, ExtractionRequested)
@@ -197,8 +153,6 @@ def _items(
             continue
         order, sent_s = tasks[event.work.track_id]
         at_s, ok = ended.get(event.work.job_id, (None, False))
-        if at_s is not None:
-            ends.append(at_s)
         items.append(
             Item(
                 client=order.client,
@@ -207,13 +161,4 @@ def _items(
                 ok=ok,
             )
         )
-    return items, sorted(ends)
-
-
-def _stale_s(seen: Sequence[Seen], ends: Sequence[float]) -> float:
-    """How long ago the first item ended that a status did not show yet, at worst."""
-    worst_s = 0.0
-    for status in seen:
-        if status.ended < len(ends):
-            worst_s = max(worst_s, status.asked_s - ends[status.ended])
-    return worst_s
+    return items

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
 import psutil
 
-_LOOK_S = 0.25
+_LOOK_S = 1.0
+"""A look at every process of the machine takes some ms of the processors that are measured."""
 
 
 def family(roots: Sequence[int]) -> list[psutil.Process]:
-    """The processes and all that they started."""
+    """Those of this process's descendants that are roots or that roots started."""
+    inside = set(roots)
     found: list[psutil.Process] = []
-    for root in roots:
+    for process in psutil.Process().children(recursive=True):  # parents first
         with suppress(psutil.Error):
-            process = psutil.Process(root)
-            found += [process, *process.children(recursive=True)]
+            if process.pid in inside or process.ppid() in inside:
+                inside.add(process.pid)
+                found.append(process)
     return found
 
 
 class Watch:
     """Looks at a system's processes until the block ends. Processes may come and go."""
 
-    def __init__(self, roots: list[int]) -> None:
+    def __init__(self, roots: Callable[[], list[int]]) -> None:
         self._roots = roots
         self._spent: dict[tuple[int, float], float] = {}
         self._before: dict[tuple[int, float], float] = {}
@@ -55,7 +58,7 @@ class Watch:
 
     def _read(self) -> None:
         resident = 0
-        for process in family(self._roots):
+        for process in family(self._roots()):
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 self._spent[process.pid, process.create_time()] = times.user + times.system

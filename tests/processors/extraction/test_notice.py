@@ -10,7 +10,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.extraction.notice import Notice, Turn, resident
+from processors.extraction.notice import Memory, Notice, Turn
 
 
 def test_what_one_process_writes_another_reads() -> None:
@@ -62,8 +62,11 @@ def test_a_name_longer_than_the_page_takes_is_cut() -> None:
     notice.close()
 
 
-def test_the_memory_of_a_process_that_is_gone_is_none() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    assert resident(gone.pid) == 0
-    assert resident(os.getpid()) > 1 << 20
+def test_the_memory_of_a_process_is_seen_until_it_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    memory = Memory(process.pid)
+    assert memory.resident() > 0
+    process.communicate(b"\n")
+    assert memory.resident() == 0
+    memory.close()
+    assert Memory(process.pid).resident() == 0
