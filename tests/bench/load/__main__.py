@@ -21,9 +21,10 @@ import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -50,24 +51,28 @@ def _both(
     *,
     extractors: Sequence[str] | None = None,
     kill_at: int | None = None,
+    theirs_first: bool = False,
 ) -> list[Run]:
+    """The product's run and the other's."""
     warm = files.make(media, max(WARM, concurrency), 999, seconds=SHORT)
-    found = []
+    how: dict[str, Any] = {"extractors": extractors, "kill_at": kill_at}
+
+    def mine(folder: Path) -> Run:
+        with ours.product(folder, media, concurrency, warm) as made:
+            return ours.run(made, title, orders, concurrency, **how)
+
+    def other(folder: Path) -> Run:
+        assert outside is not None
+        with theirs.celery(outside, folder, concurrency, warm) as made:
+            return theirs.run(made, title, orders, concurrency, **how)
+
+    kinds = [mine] if outside is None else [other, mine] if theirs_first else [mine, other]
+    found: dict[Callable[[Path], Run], Run] = {}
     with tempfile.TemporaryDirectory(prefix="load-") as name:
-        with ours.product(Path(name) / "ours", media, concurrency, warm) as made:
-            found.append(
-                ours.run(made, title, orders, concurrency, extractors=extractors, kill_at=kill_at)
-            )
-        _tell(found[-1])
-        if outside is not None:
-            with theirs.celery(outside, Path(name) / "theirs", concurrency, warm) as other:
-                found.append(
-                    theirs.run(
-                        other, title, orders, concurrency, extractors=extractors, kill_at=kill_at
-                    )
-                )
-            _tell(found[-1])
-    return found
+        for kind in kinds:
+            found[kind] = kind(Path(name) / kind.__name__)
+            _tell(found[kind])
+    return [found[kind] for kind in (mine, other) if kind in found]
 
 
 def _rounds(
@@ -78,8 +83,11 @@ def _rounds(
     outside: theirs.Outside | None,
 ) -> list[Run]:
     """The same several times, in turns, and of those the one in the middle: a shared machine is a
-    fifth slower or faster from one minute to the next."""
-    found = [_both(title, [order], order.concurrency, media, outside) for _ in range(rounds)]
+    fifth slower or faster from one minute to the next. Who goes first takes turns, too."""
+    found = [
+        _both(title, [order], order.concurrency, media, outside, theirs_first=bool(turn % 2))
+        for turn in range(rounds)
+    ]
     if outside is None:
         return sorted(found, key=lambda runs: runs[0].makespan_s)[rounds // 2]
 
