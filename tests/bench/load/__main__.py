@@ -5,12 +5,15 @@ short request behind a long batch; a worker killed (-9) half-way; 1,000 short fi
 one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
 runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
 
-TODO(issue 7): the makespan of a batch is 5 to 12 % behind the first design's (the middle of three
-rounds: 1.05 and 1.08 of it for 50 and 100 files at 4, 1.15 and 1.12 at 8; since the files of a
-result are moved into the store, 1.01 and 1.07 for 50 at 4), with half of the items there a third
-sooner. Processor time is 3 % more: 40 ms a file around an extraction of 330, of them 18 in the
-stage's child (22 syncs, of which a lease's five protect nothing after a power cut) and 22 in the
-five processes beside it. The GPU's rows have not been run.
+The middle of three rounds took 1.04 (50 and 100 files at 4), 0.98 (50 at 8) and 1.02 (100 at 8) of
+the first design's time, where rounds of the same differ by a tenth, with half of the items there a
+third sooner. What is around an extraction takes 11 % of the processors: one half the stage's child
+(a digest of the file, 22 syncs of its results), the other the five processes that keep the log, the
+status and the order. Keeping the memory of one file for the next won 4 % back; two or four places
+on two cores instead of three, ten looks a second at the log instead of twenty, huge pages, and no
+garbage collection made no difference.
+
+No GPU has been at hand: its rows have not been run.
 """
 
 from __future__ import annotations
