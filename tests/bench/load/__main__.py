@@ -5,13 +5,12 @@ short request behind a long batch; a worker killed (-9) half-way; 1,000 short fi
 one among them. The report, with plots, is written into ``--out``. Without ``--celery`` the product
 runs alone. Ratios hold on any machine; the absolute figures are of the one that it ran on.
 
-The middle of three rounds took 1.04 (50 and 100 files at 4), 0.98 (50 at 8) and 1.02 (100 at 8) of
-the first design's time, where rounds of the same differ by a tenth, with half of the items there a
-third sooner. What is around an extraction takes 11 % of the processors: one half the stage's child
-(a digest of the file, 22 syncs of its results), the other the five processes that keep the log, the
-status and the order. Keeping the memory of one file for the next won 4 % back; two or four places
-on two cores instead of three, ten looks a second at the log instead of twenty, huge pages, and no
-garbage collection made no difference.
+Of 24 rounds on two cores a batch took 1.03 of the first design's time on average, 0.94 to 1.17,
+with half of its items there a third sooner. What is around an extraction takes 11 % of the
+processors: one half the stage's child (a digest of the file, 22 syncs of its results), the other
+the five processes that keep the log, the status and the order. Keeping the memory of one file for
+the next won 4 % back; two or four places on two cores instead of three, ten looks a second at the
+log instead of twenty, huge pages, and no garbage collection made no difference.
 
 No GPU has been at hand: its rows have not been run.
 """
