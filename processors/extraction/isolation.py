@@ -24,17 +24,16 @@ from typing import Any
 
 from processors.extraction.notice import Memory, Notice, Turn
 from processors.extraction.orders import Order
-from processors.gpu import GpuFailed
+from processors.gpu import MIB, GpuFailed
 from processors.settings import StageSettings
 from schemas.documents.audio_manifest import ErrorCode
 from topics import logs
 
-_LOOK_S = 0.1  # between two looks at the clock and at the memory of one that says nothing
+_LOOK_S = 0.05  # between two looks at the clock and at the memory of one that says nothing
 _START_S = 60.0  # imports on a busy machine
 _MARGIN = 20.0
 """How much longer than it says an extractor may take: costs are for one core that is not shared."""
-_MIB = 1 << 20
-_KEPT_BYTES = 64 * _MIB
+_KEPT_BYTES = 64 * MIB
 _ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
     "MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES),
@@ -173,7 +172,7 @@ class Laboratory:
         """Blame ``name`` when the process is over its memory."""
         limit = self._settings.extraction_memory_limit
         assert self._memory is not None
-        if self._memory.resident() <= limit * _MIB:
+        if self._memory.resident() <= limit * MIB:
             return None
         if not name:
             raise MemoryError

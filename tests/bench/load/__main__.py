@@ -23,7 +23,7 @@ import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,13 @@ def _both(
         with theirs.celery(outside, folder, concurrency, warm) as made:
             return theirs.run(made, title, orders, concurrency, **how)
 
-    kinds = [mine] if outside is None else [other, mine] if theirs_first else [mine, other]
-    found: dict[Callable[[Path], Run], Run] = {}
+    systems = [mine] if outside is None else [mine, other]
+    found: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="load-") as name:
-        for kind in kinds:
-            found[kind] = kind(Path(name) / kind.__name__)
-            _tell(found[kind])
-    return [found[kind] for kind in (mine, other) if kind in found]
+        for system in reversed(systems) if theirs_first else systems:
+            found.append(system(Path(name) / system.__name__))
+            _tell(found[-1])
+    return found[::-1] if theirs_first else found
 
 
 def _rounds(

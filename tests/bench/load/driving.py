@@ -10,7 +10,7 @@ from typing import Protocol
 
 import httpx
 
-from tests.bench.load.runs import Order
+from tests.bench.load.runs import Item, Order, Run
 from tests.bench.load.watching import Watch
 
 _LOOK_S = 0.2
@@ -55,11 +55,31 @@ class Drive:
     cpu_s: float = 0.0
     peak_mib: float = 0.0
 
-    def stale_s(self, ends: Sequence[float]) -> float:
+    def run(
+        self,
+        system: str,
+        title: str,
+        concurrency: int,
+        items: Sequence[Item],
+        notes: Sequence[str] = (),
+    ) -> Run:
+        """What came of it, with the items as the system itself has them."""
+        return Run(
+            system=system,
+            title=title,
+            concurrency=concurrency,
+            items=items,
+            cpu_s=self.cpu_s,
+            peak_mib=self.peak_mib,
+            stale_s=self._stale_s(items),
+            notes=notes,
+        )
+
+    def _stale_s(self, items: Sequence[Item]) -> float:
         """How long ago the first item ended that a status did not show yet, at worst."""
-        ends = sorted(ends)
-        late = (each.asked_s - ends[each.ended] for each in self.seen if each.ended < len(ends))
-        return max(0.0, *late)
+        ends = sorted(self.began_s + each.ended_s for each in items if each.ended_s is not None)
+        late = [each.asked_s - ends[each.ended] for each in self.seen if each.ended < len(ends)]
+        return max([0.0, *late])
 
 
 def drive(

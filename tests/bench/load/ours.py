@@ -121,16 +121,7 @@ def run(
     (-9) and another started."""
     found = drive(made, orders, extractors, kill_at=kill_at)
     items = _items(made.data, found.tasks, found.began_s)
-    ends = [found.began_s + item.ended_s for item in items if item.ended_s is not None]
-    return Run(
-        system="melisma",
-        title=title,
-        concurrency=concurrency,
-        items=items,
-        cpu_s=found.cpu_s,
-        peak_mib=found.peak_mib,
-        stale_s=found.stale_s(ends),
-    )
+    return found.run("melisma", title, concurrency, items)
 
 
 def _items(data: Path, tasks: Mapping[str, tuple[Order, float]], began_s: float) -> list[Item]:

@@ -247,14 +247,5 @@ def run(
         for task, (order, sent_s) in found.tasks.items()
         for item in made.items(task, order, sent_s, found.began_s)
     ]
-    ends = [found.began_s + item.ended_s for item in items if item.ended_s is not None]
-    return Run(
-        system="Celery + Redis",
-        title=title,
-        concurrency=concurrency,
-        items=items,
-        cpu_s=found.cpu_s,
-        peak_mib=found.peak_mib,
-        stale_s=found.stale_s(ends),
-        notes=(_LOST,) if kill_at is not None else (),
-    )
+    notes = (_LOST,) if kill_at is not None else ()
+    return found.run("Celery + Redis", title, concurrency, items, notes)
